@@ -1,0 +1,50 @@
+"""The command line: one small file per sub-command, put together here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from kerasdiag import __version__
+from kerasdiag.cli import report
+from kerasdiag.errors import KerasDiagError
+
+EXIT_OK = 0
+EXIT_USAGE = 2  # wrong usage or a bad input file; 1 and 3 belong to the doctor's findings
+
+_DESCRIPTION = """\
+Find out whether a Keras training waits for its data.
+
+Add the profiler to a training:
+
+    from kerasdiag import BottleneckProfiler
+    model.fit(train_data, callbacks=[BottleneckProfiler(report=["terminal", "run.kdprof.json"])])
+
+and look at the run again later with: kerasdiag report run.kdprof.json
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code (0 fine, 2 wrong usage or bad input file)."""
+    parser = argparse.ArgumentParser(
+        prog="kerasdiag", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"kerasdiag {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    report.add_parser(commands)
+    parsed = parser.parse_args(arguments)
+    if not hasattr(parsed, "run"):
+        parser.print_help()
+        return EXIT_OK
+    try:
+        code = parsed.run(parsed)
+        sys.stdout.flush()
+        return int(code)
+    except KerasDiagError as error:
+        print(f"kerasdiag: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:  # `kerasdiag report ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK

@@ -1,0 +1,127 @@
+"""What to type next: one table from verdict and kind of input to a remedy.
+
+It only names what exists and what would accept this input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from kerasdiag import input_identity as kinds
+from kerasdiag.findings import Remedy
+from kerasdiag.input_identity import InputIdentity
+from kerasdiag.profile import RunProfile
+
+Advice = Callable[[RunProfile, InputIdentity, float], Remedy]
+
+
+def next_step(verdict: str, profile: RunProfile, speedup_if_fixed: float | None) -> Remedy | None:
+    """Return what to do about ``verdict``, or None where nothing needs doing.
+
+    Args:
+        verdict: Value of a ``Verdict``.
+        profile: What was measured; its training input decides.
+        speedup_if_fixed: How many times faster the batches must come.
+    """
+    if verdict == "not-enough-data":
+        return Remedy("Train on: the verdict comes with the 20th step after the first 5. steps_per_epoch=30 is enough.")
+    if verdict == "compute-bound":
+        return Remedy("Leave the input pipeline as it is; look at batch size, mixed precision and the model instead.")
+    data = profile.training_input
+    if verdict not in ("input-bound", "partly-input-bound") or data is None:
+        return None
+    return NEXT_STEPS.get(data.kind, _advise_other)(profile, data, speedup_if_fixed or 1.0)
+
+
+def suggest_workers(profile: RunProfile, data: InputIdentity, factor: float) -> int | None:
+    """Return how many workers bring the batches ``factor`` times faster, or None if cores are short.
+
+    Workers share the cores; one may stay for the training itself only where there are several, and
+    with just one worker a second one overlaps reading with computing even on a single core.
+    """
+    now = max(1, data.workers or 1)
+    cores = profile.cores or 1
+    wanted = max(now + 1, math.ceil(now * factor))
+    suggested = min(wanted, max(2, cores))
+    return suggested if suggested > now else None
+
+
+def _advise_py_dataset(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
+    workers = suggest_workers(profile, data, factor)
+    if workers is None:
+        return Remedy(
+            f"The {data.workers} workers already use the {profile.cores} cores: do less per batch. Decode and resize "
+            "the images once, keep the result on disk or in memory, and only augment while training."
+        )
+    ran = f"Batches were prepared by {max(1, data.workers or 1)} worker{'s' if (data.workers or 1) > 1 else ''}"
+    text = f"{ran}; this machine has {profile.cores} cores. Try {workers} workers and profile again:"
+    if _takes_workers_in_fit(profile):
+        return Remedy(text, (f"model.fit(train_data, workers={workers}, callbacks=[profiler])",))
+    return Remedy(text, (f"train_data.workers = {workers}", "model.fit(train_data, callbacks=[profiler])"))
+
+
+def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
+    operations = data.pipeline
+    if "Map" in operations:
+        return Remedy(
+            "A map of this dataset runs on one core, one element after the other. Let it use all of them:",
+            ("dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)",),
+        )
+    if any(operation in ("Generator", "FlatMap") for operation in operations[:3]):
+        return Remedy(
+            "The dataset reads from a Python generator, which one core runs. Move the work out of it: yield file "
+            "names only, and read and decode in a parallel map:",
+            ("dataset = dataset.map(load_image, num_parallel_calls=tf.data.AUTOTUNE)",),
+        )
+    if operations and not any(operation.startswith("Prefetch") for operation in operations):
+        return Remedy(
+            "Nothing prepares the next batch while the model computes. Add as the last line of the pipeline:",
+            ("dataset = dataset.prefetch(tf.data.AUTOTUNE)",),
+        )
+    return Remedy(
+        "The pipeline is parallel already, so do its work once: put cache() after decoding and before random "
+        "augmentation, in memory if the data fit, else in a file:",
+        ("dataset = dataset.cache()  # or .cache('/path/on/a/fast/disk')",),
+    )
+
+
+def _advise_python_generator(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
+    return Remedy(
+        "A Python generator is read by one thread and cannot be split. Give fit something that has an index: the "
+        "generator object underneath if there is one (what flow_from_dataframe returned, say), or a keras.utils."
+        + ("Sequence" if _takes_workers_in_fit(profile) else "PyDataset")
+        + " whose __getitem__ makes batch number i; then workers apply."
+    )
+
+
+def _advise_arrays(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
+    return Remedy(
+        "The arrays lie in memory and still the step waits for them to be sliced and copied. Use a larger "
+        "batch_size, or build the pipeline yourself:",
+        (
+            "dataset = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x))",
+            "dataset = dataset.batch(128).prefetch(tf.data.AUTOTUNE)",
+        ),
+    )
+
+
+def _advise_other(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
+    return Remedy(f"Raise the number of workers or the prefetching of {data.class_name}, and profile again.")
+
+
+def _takes_workers_in_fit(profile: RunProfile) -> bool:
+    """Keras 2 takes ``workers`` in ``fit``, Keras 3 only as an attribute of the input."""
+    if "tf_keras" in profile.software:
+        return True
+    return profile.software.get("keras", "3").startswith("2.")
+
+
+NEXT_STEPS: dict[str, Advice] = {
+    # An ImageDataGenerator iterator is a PyDataset too, so workers apply.
+    kinds.IMAGE_DATA_GENERATOR: _advise_py_dataset,
+    kinds.PY_DATASET: _advise_py_dataset,
+    kinds.TF_DATA: _advise_tf_data,
+    kinds.PYTHON_GENERATOR: _advise_python_generator,
+    kinds.ARRAYS: _advise_arrays,
+}

@@ -1,0 +1,207 @@
+"""RunProfile: what one ``fit`` measured. Facts only; ``diagnosis.py`` judges them.
+
+A profile is a frozen value that survives a round trip through JSON, so a run can be judged again
+later, on another machine, or by newer rules. Not measured is ``None`` plus a reason in
+``not_measured``; it is never zero.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional  # Optional: Python 3.9 cannot evaluate "X | None", and the JSON reader does
+
+from kerasdiag import profile_json
+from kerasdiag.input_identity import InputIdentity
+
+SCHEMA_VERSION = 1
+# Raise it when a reader of the version before could misunderstand the file.
+#   1: first version.
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """The steps of a fit as columns of equal length, in the order they ran.
+
+    A row is one step. A very long run merges neighbouring rows (``steps`` > 1 in a row), which
+    keeps every sum exact and the size bounded.
+
+    Attributes:
+        epoch: Index of the epoch, from 0 (``initial_epoch`` included).
+        steps: Number of steps in the row.
+        start_s: When the row began, in seconds since ``on_train_begin``.
+        wait_s: Visible data wait: seconds the training stood still for its next batch.
+        period_s: Seconds from the start of the row to the start of the next one; in the last row
+            of an epoch to the end of its last step, so validation and the like are not in it.
+        warm_up: 1 for the first steps of a fit and for steps that traced or compiled; these are
+            kept but not judged.
+    """
+
+    epoch: tuple[int, ...] = ()
+    steps: tuple[int, ...] = ()
+    start_s: tuple[float, ...] = ()
+    wait_s: tuple[float, ...] = ()
+    period_s: tuple[float, ...] = ()
+    warm_up: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in self.__dataclass_fields__}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"The columns of StepTimes must have equal length. Received: {lengths}")
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def measured(self) -> StepTimes:
+        """The rows that are judged: all but warm-up."""
+        kept = [row for row, warm_up in enumerate(self.warm_up) if not warm_up]
+        columns = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return StepTimes(**{name: tuple(column[row] for row in kept) for name, column in columns.items()})
+
+    @property
+    def num_steps(self) -> int:
+        """Number of steps in all rows."""
+        return sum(self.steps)
+
+
+@dataclass(frozen=True)
+class GpuSeries:
+    """Samples of one GPU, as columns of equal length.
+
+    Attributes:
+        index: NVML index.
+        name: Product name, for example ``"NVIDIA H100 80GB HBM3"``.
+        uuid: NVML UUID, or None where the driver did not tell.
+        time_s: When each sample was taken, in seconds since ``on_train_begin``.
+        utilization_percent: Share of the driver's last sample period in which a kernel ran (0-100).
+            It says nothing about how much of the chip the kernel used.
+        memory_utilization_percent: Share of that period in which device memory was read or
+            written (0-100).
+        memory_used_bytes: Device memory in use, by all processes.
+        power_w: Power draw in watts.
+        memory_total_bytes: Size of the device memory.
+        not_measured: Column name -> why it has no values.
+    """
+
+    index: int
+    name: str
+    uuid: Optional[str] = None
+    time_s: tuple[float, ...] = ()
+    utilization_percent: tuple[Optional[float], ...] = ()
+    memory_utilization_percent: tuple[Optional[float], ...] = ()
+    memory_used_bytes: tuple[Optional[float], ...] = ()
+    power_w: tuple[Optional[float], ...] = ()
+    memory_total_bytes: Optional[int] = None
+    not_measured: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunProfile:
+    """What one ``fit`` measured.
+
+    Attributes:
+        kerasdiag_version: Version that measured.
+        created_at: Start of the fit, ISO 8601 in UTC.
+        host: Name of the machine.
+        cores: CPU cores this process may use (affinity and cgroup quota respected).
+        software: Versions by name: ``python``, ``tensorflow``, ``keras``, ``backend``.
+        rank: Number of this process in a multi-process run, from 0.
+        state: ``"not-started"``, ``"running"``, ``"completed"`` or ``"interrupted"``.
+        training_input: What ``fit`` trained on, or None before a fit.
+        validation_input: What ``fit`` validated on, or None.
+        planned_epochs: Last epoch that ``fit`` was asked for.
+        planned_steps_per_epoch: Steps of an epoch as ``fit`` planned them; None when unknown
+            before the first epoch ended.
+        method: How the wait was split from the step; None when it was not measured.
+        steps: The steps.
+        pull_overhead_s: Cost of one pull from an input that is always ready, already taken out of
+            ``steps.wait_s``.
+        added_s_per_step: What profiling added to each step, by its own measurement: bookkeeping,
+            and pulling the batch from Python. An upper bound, since Keras' graph would have had
+            to pull the batch too.
+        verdicts_s: Seconds spent on verdicts while the training ran. They are not part of any
+            step period.
+        validation_s: Seconds spent in validation inside the fit.
+        gpus: One series per visible GPU.
+        not_measured: What was not measured -> why.
+        remarks: Sentences the reader of the numbers should know.
+    """
+
+    kerasdiag_version: str = ""
+    created_at: str = ""
+    host: str = ""
+    cores: Optional[int] = None
+    software: Mapping[str, str] = field(default_factory=dict)
+    rank: int = 0
+    state: str = "not-started"
+    training_input: Optional[InputIdentity] = None
+    validation_input: Optional[InputIdentity] = None
+    planned_epochs: Optional[int] = None
+    planned_steps_per_epoch: Optional[int] = None
+    method: Optional[str] = None
+    steps: StepTimes = field(default_factory=StepTimes)
+    pull_overhead_s: Optional[float] = None
+    added_s_per_step: Optional[float] = None
+    verdicts_s: float = 0.0
+    validation_s: float = 0.0
+    gpus: tuple[GpuSeries, ...] = ()
+    not_measured: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    def to_json(self, **sections: Any) -> str:  # Any: whatever JSON can hold
+        """Return the profile as JSON text.
+
+        Args:
+            **sections: More top-level entries for human readers and scripts, for example the
+                diagnosis. ``from_json`` passes over them: a profile is judged anew when read.
+        """
+        return json.dumps(profile_json.to_document(self, SCHEMA_VERSION, sections), allow_nan=False, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = "profile") -> RunProfile:
+        """Read what ``to_json`` wrote.
+
+        Args:
+            text: The JSON text.
+            source: Name of its origin, for the error message.
+
+        Raises:
+            ProfileFileError: The text is truncated, foreign, newer than this kerasdiag, or does
+                not have the fields of a profile.
+        """
+        return profile_json.from_text(cls, text, SCHEMA_VERSION, source)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the profile to ``path``, whole or not at all.
+
+        Raises:
+            OSError: The file cannot be written; a file that stood there is left as it was.
+        """
+        write_whole(Path(path), self.to_json())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> RunProfile:
+        """Read a saved profile.
+
+        Raises:
+            ProfileFileError: The file is missing, unreadable, or no profile of this version.
+        """
+        return cls.from_json(profile_json.read_text(Path(path)), source=os.fspath(path))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write ``text`` aside and rename it into place, so that no reader ever sees half a file."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(aside, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,233 @@
+"""BottleneckProfiler: the Keras callback. Hooks only; what they do lies in the modules beside."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from kerasdiag.diagnosis import MIN_MEASURED_STEPS, Diagnosis, diagnose
+from kerasdiag.profile import RunProfile
+from kerasdiag.profiler.fit_measurement import FitMeasurement
+from kerasdiag.profiler.publisher import Publisher
+
+logger = logging.getLogger("kerasdiag")
+
+DISABLE_VARIABLE = "KERASDIAG_DISABLE"
+
+Hook = TypeVar("Hook", bound=Callable[..., None])
+
+
+def _guarded(hook: Hook) -> Hook:
+    """Keep any fault of ours from the training: it is logged once and recorded in the profile."""
+
+    @functools.wraps(hook)
+    def run(self: BottleneckProfiler, *args: Any, **kwargs: Any) -> None:
+        if self._disabled:
+            return
+        try:
+            hook(self, *args, **kwargs)
+        except Exception as fault:
+            self._record_fault(hook.__name__, fault)
+
+    return run  # type: ignore[return-value]  # same signature by construction
+
+
+def _unused(hook: Hook) -> Hook:
+    """Mark a batch hook as Keras marks its own empty ones, so that it need not prepare logs for it."""
+    hook._is_default = True  # type: ignore[attr-defined]
+    return hook
+
+
+class BottleneckProfiler:
+    """Measures how much of a training is spent waiting for data, and says so.
+
+    ```python
+    profiler = BottleneckProfiler()
+    model.fit(train_data, epochs=3, callbacks=[profiler])
+    profiler.diagnosis.data_wait_fraction    # 0.62
+    ```
+
+    It changes neither losses nor weights (the few exceptions are named in the report), and a fault
+    of its own never ends a training. ``KERASDIAG_DISABLE=1`` in the environment makes it do nothing.
+
+    The class inherits from no Keras class, so one class serves Keras 2, ``tf_keras`` and Keras 3,
+    and importing it imports none of them.
+
+    Args:
+        report: Where the result goes: ``"terminal"``, a path (``.json``, ``.txt``), a list of
+            these, or None.
+        ceilings: Not built yet; only False.
+
+    Raises:
+        ReportError: The extension of a report path has no format.
+        ValueError: ``ceilings=True``.
+    """
+
+    # What Keras 2 asks its callbacks. Without _supports_tf_logs it converts the logs of every
+    # batch for us, and waits for the device to have them.
+    _supports_tf_logs = True
+    _chief_worker_only = False
+
+    def __init__(self, report: Any = "terminal", *, ceilings: bool = False) -> None:  # Any: see Args
+        if ceilings:
+            raise ValueError("ceilings=True is not built yet; leave it out. Received: ceilings=True")
+        self.model: Any = None
+        self.params: dict[str, Any] = {}
+        self._publisher = Publisher(report)
+        self._measurement: FitMeasurement | None = None
+        self._disabled = os.environ.get(DISABLE_VARIABLE, "") not in ("", "0")
+        self._fault: str | None = None
+        self._next_look = MIN_MEASURED_STEPS
+
+    @property
+    def profile(self) -> RunProfile:
+        """What the latest ``fit`` measured so far; readable at any time, also after Ctrl-C."""
+        if self._measurement is None:
+            reason = f"{DISABLE_VARIABLE} is set" if self._disabled else self._fault
+            return RunProfile(not_measured={"data_wait": reason} if reason else {})
+        return self._measurement.profile()
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """The judgement of ``profile``."""
+        return diagnose(self.profile)
+
+    def set_params(self, params: dict[str, Any] | None) -> None:
+        """Called by Keras."""
+        self.params = params or {}
+
+    def set_model(self, model: Any) -> None:
+        """Called by Keras."""
+        self.model = model
+
+    @_guarded
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Begin to measure this fit."""
+        if self._measurement is not None:
+            self._measurement.finish("interrupted")
+        self._next_look = MIN_MEASURED_STEPS
+        self._publisher.begin_fit()
+        measurement = self._measurement = FitMeasurement(self.model, self.params)
+        if measurement.probe is not None:
+            measurement.probe.on_step_end.append(self._look_at_steps)
+            measurement.probe.on_exception.append(self._conclude_interrupted)
+
+    @_guarded
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note the epoch."""
+        if self._measurement is not None:
+            self._measurement.begin_epoch(epoch)
+
+    @_guarded
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Announce a new verdict and keep the profile."""
+        if self._measurement is not None:
+            self._measurement.end_epoch()
+            self._measurement.exclude(self._announce_and_remember)
+
+    @_guarded
+    def on_train_end(self, logs: Any = None) -> None:
+        """Finish: panel, files, cache."""
+        self._conclude("completed")
+
+    @_guarded
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Note that validation begins; ``evaluate`` outside a fit is not measured."""
+        if self._measurement is not None and self._measurement.is_running:
+            self._measurement.begin_validation()
+
+    @_guarded
+    def on_test_end(self, logs: Any = None) -> None:
+        """Note that validation is over."""
+        if self._measurement is not None:
+            self._measurement.end_validation()
+
+    def on_predict_begin(self, logs: Any = None) -> None:
+        """Called by Keras; ``predict`` is not measured."""
+
+    def on_predict_end(self, logs: Any = None) -> None:
+        """Called by Keras; ``predict`` is not measured."""
+
+    # No batch hook does anything: overriding one makes Keras synchronise after every step. The
+    # probe sits beside Keras' callback container instead.
+    @_unused
+    def on_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Unused."""
+
+    @_unused
+    def on_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Unused."""
+
+    @_unused
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Unused."""
+
+    @_unused
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Unused."""
+
+    @_unused
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Unused."""
+
+    @_unused
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Unused."""
+
+    @_unused
+    def on_predict_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Unused."""
+
+    @_unused
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Unused."""
+
+    def _implements_train_batch_hooks(self) -> bool:
+        return False
+
+    def _implements_test_batch_hooks(self) -> bool:
+        return False
+
+    def _implements_predict_batch_hooks(self) -> bool:
+        return False
+
+    @_guarded
+    def _look_at_steps(self) -> None:
+        """Announce the first verdict in the middle of an epoch; look again each time the steps have doubled."""
+        measurement = self._measurement
+        if measurement is None or measurement.recorder.measured_steps < self._next_look:
+            return
+        self._next_look *= 2
+        measurement.exclude(self._announce_and_remember)
+
+    def _announce_and_remember(self) -> None:
+        diagnosis = self.diagnosis
+        self._publisher.announce(diagnosis)
+        self._publisher.remember(diagnosis)
+
+    @_guarded
+    def _conclude_interrupted(self, error: BaseException) -> None:
+        """Keep everything when a step or a callback raised: Keras calls no hook then."""
+        self._conclude("interrupted", show_panel=isinstance(error, KeyboardInterrupt))
+
+    def _conclude(self, state: str, *, show_panel: bool = True) -> None:
+        if self._measurement is None:
+            return
+        self._measurement.finish(state)
+        diagnosis = self.diagnosis
+        self._publisher.remember(diagnosis)
+        if show_panel:
+            self._publisher.conclude(diagnosis)
+        else:
+            self._publisher.write_files(diagnosis)
+
+    def _record_fault(self, hook: str, fault: Exception) -> None:
+        reason = f"the profiler failed in {hook} ({type(fault).__name__}: {fault})"
+        if self._fault is None:
+            logger.warning("kerasdiag: %s; the training goes on without it.", reason)
+        self._fault = self._fault or reason
+        if self._measurement is not None:
+            self._measurement.note_not_measured("data_wait" if hook == "on_train_begin" else hook, reason)

@@ -1,0 +1,280 @@
+"""How the wait becomes visible: the batch is pulled, and timed, before Keras' own step runs on it.
+
+Keras on TensorFlow pulls the batch inside ``train_function``, where no callback can see it. The
+probe puts a function of its own in that place. It holds the place only from the moment every
+callback's ``on_train_batch_begin`` has returned to the moment Keras makes the call: between steps,
+and whenever user code runs, ``model.train_function`` is the original, so an exception or Ctrl-C
+anywhere leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kerasdiag import compat
+from kerasdiag.profiler.recorder import StepRecorder
+
+METHOD = "one-step-function"
+METHOD_EAGER = "one-step-eager"
+
+# Any stands for Keras' own objects: models, iterators, batches, logs.
+
+
+class StepProbe:
+    """Times the steps of one ``fit`` for any number of profilers.
+
+    Attributes:
+        method: Name of the method, for the profile.
+        recorders: Those who want the marks.
+        on_step_end: Called after each step, when all callbacks have run.
+        on_failure: Called with a reason if the probe has to give up; training then goes on alone.
+        on_exception: Called with the exception that a step or a callback raised, before it goes on
+            its way; the probe has removed itself by then.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        fit: compat.FitCall,
+        access: compat.StepAccess,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.model = model
+        self.recorders: list[StepRecorder] = []
+        self.on_step_end: list[Callable[[], None]] = []
+        self.on_failure: list[Callable[[str], None]] = []
+        self.on_exception: list[Callable[[BaseException], None]] = []
+        self.bookkeeping_s = 0.0
+        self.steps = 0
+        self._fit = fit
+        self._access = access
+        self._clock = clock
+        self._run_eagerly = bool(model.run_eagerly)
+        self.method = METHOD_EAGER if self._run_eagerly else METHOD
+        self._uses_xla = compat.compiles_with_xla(model)
+        self._seen_shapes: set[Any] = set()
+        self._traces = 0
+        self.original: Any = None
+        self._one_step: Callable[[Any], Any] | None = None
+        self._graph_attribute = None if self._run_eagerly else compat.graph_attribute(model, access)
+        self._timed = _TimedTrainFunction(self)
+        # Keras calls these two on its container before and after each step in every version,
+        # whichever batch hooks the callbacks implement. An instance attribute shadows the method
+        # for this fit only, and no callback hook has to be overridden (which would make Keras
+        # synchronise, or run other callbacks' hooks that it would have skipped).
+        self._container = fit.callbacks
+        self._keras_batch_begin = self._container.on_train_batch_begin
+        self._keras_batch_end = self._container.on_train_batch_end
+
+    @classmethod
+    def attached_to(cls, container: Any) -> StepProbe | None:
+        """Return the probe that already serves this fit, if another profiler came first."""
+        hook = vars(container).get("on_train_batch_begin")
+        probe = getattr(hook, "__self__", None)
+        return probe if isinstance(probe, cls) else None
+
+    def install(self) -> None:
+        """Begin to time steps."""
+        left_behind = vars(self.model).get("train_function")
+        if isinstance(left_behind, _TimedTrainFunction):  # Ctrl-C hit the moment between arming and the call
+            vars(self.model)["train_function"] = left_behind.original
+        self._container.on_train_batch_begin = self._on_batch_begin
+        self._container.on_train_batch_end = self._on_batch_end
+
+    def remove(self) -> None:
+        """Stop timing; the container and the model are as they were."""
+        for name in ("on_train_batch_begin", "on_train_batch_end"):
+            vars(self._container).pop(name, None)
+        self._disarm()
+        # These refer to the callback, and so to the model: no cycle is left behind.
+        self.recorders, self.on_step_end, self.on_failure, self.on_exception = [], [], [], []
+
+    def remove_listener(self, recorder: StepRecorder) -> None:
+        """Stop recording for one profiler; with the last one the probe goes."""
+        if recorder in self.recorders:
+            self.recorders.remove(recorder)
+        if not self.recorders:
+            self.remove()
+
+    def _on_batch_begin(self, batch: int, logs: Any = None) -> None:
+        try:
+            self._keras_batch_begin(batch, logs)
+        except BaseException as error:
+            self._report_exception(error)
+            raise
+        self._arm()
+
+    def _on_batch_end(self, batch: int, logs: Any = None) -> None:
+        try:
+            if self._graph_attribute is not None and self.steps == 1:
+                self._call_with_graph_shown(batch, logs)
+            else:
+                self._keras_batch_end(batch, logs)
+        except BaseException as error:
+            self._report_exception(error)
+            raise
+        try:
+            end_s = self._clock()
+            for recorder in self.recorders:
+                recorder.end_step(end_s)
+            self.bookkeeping_s += self._clock() - end_s
+            for notify in self.on_step_end:
+                notify()
+        except Exception as fault:
+            self._give_up(f"the profiler failed after a step ({type(fault).__name__}: {fault})")
+
+    def _call_with_graph_shown(self, batch: int, logs: Any) -> None:
+        """Let Keras' TensorBoard find the traced graph: the original has none, as ours ran instead."""
+        attribute = str(self._graph_attribute)
+        attributes = vars(self.model)
+        original = attributes.get(attribute)
+        attributes[attribute] = self._one_step
+        try:
+            self._keras_batch_end(batch, logs)
+        finally:
+            attributes[attribute] = original
+
+    def _arm(self) -> None:
+        # Through __dict__: Keras' own __setattr__ would take the function for a layer or a
+        # variable to track, and costs more than the rest of the probe.
+        attributes = vars(self.model)
+        current = attributes.get("train_function")
+        if current is None or isinstance(current, _TimedTrainFunction):
+            return
+        if current is not self.original:  # first step, or a callback made a new one
+            self.original, self._one_step = current, None
+        attributes["train_function"] = self._timed
+
+    def _disarm(self) -> None:
+        attributes = vars(self.model)
+        if attributes.get("train_function") is self._timed:
+            attributes["train_function"] = self.original
+
+    def run(self, iterator: Any, caller: Any) -> Any:
+        """Stand in for ``train_function(iterator)``: pull, time, run Keras' step, time."""
+        entered_s = self._clock()
+        self._disarm()
+        if not self._fit.is_called_from(caller):
+            return self.original(iterator)  # left armed by an exception; another fit found it
+        one_step = self._one_step or self._prepare(iterator)
+        if one_step is None:
+            return self.original(iterator)
+        try:
+            start_s = self._clock()
+            batch = next(iterator)
+            ready_s = self._clock()
+            logs = one_step(batch)
+            end_s = self._clock()
+        except StopIteration:  # the input has run out: no step, the epoch is over
+            raise
+        except BaseException as error:
+            self._report_exception(error)
+            raise
+        try:
+            compiled = self._has_compiled(one_step, batch)
+            for recorder in self.recorders:
+                recorder.add_step(start_s, ready_s, end_s, compiled=compiled)
+            self.steps += 1
+            self.bookkeeping_s += start_s - entered_s + self._clock() - end_s
+        except Exception as fault:
+            self._give_up(f"the profiler failed in a step ({type(fault).__name__}: {fault})")
+        return logs
+
+    def _prepare(self, iterator: Any) -> Callable[[Any], Any] | None:
+        """Build the step function before the first batch is pulled, so that giving up loses none."""
+        try:
+            if not compat.is_keras_own_function(self.original, self._access, run_eagerly=self._run_eagerly):
+                self._give_up("model.train_function is not Keras' own: something else has replaced or wrapped it")
+                return None
+            if self._run_eagerly:
+                self._one_step = compat.eager_step_function(self.original)
+            else:
+                self._one_step = compat.one_step_function(self.original, self._access, iterator.element_spec)
+            overhead_s = measure_pull_overhead(iterator.element_spec, self._clock)
+            for recorder in self.recorders:
+                recorder.pull_overhead_s = overhead_s
+        except Exception as fault:
+            self._one_step = None
+            self._give_up(f"the step could not be taken apart ({type(fault).__name__}: {fault})")
+        return self._one_step
+
+    def _has_compiled(self, one_step: Any, batch: Any) -> bool:
+        """Tell whether this step traced, or compiled for a shape of batch it had not met."""
+        if self._run_eagerly:
+            return False
+        traces = one_step.experimental_get_tracing_count()
+        compiled = traces != self._traces
+        self._traces = traces
+        if self._uses_xla:
+            shape = _leading_shape(batch)
+            compiled = compiled or shape not in self._seen_shapes
+            self._seen_shapes.add(shape)
+        return bool(compiled)
+
+    def _give_up(self, reason: str) -> None:
+        listeners = self.on_failure
+        self.remove()
+        for notify in listeners:
+            notify(reason)
+
+    def _report_exception(self, error: BaseException) -> None:
+        listeners = self.on_exception
+        self.remove()
+        for notify in listeners:
+            notify(error)
+
+
+class _TimedTrainFunction:
+    """What stands in ``model.train_function`` while Keras makes the call."""
+
+    def __init__(self, probe: StepProbe) -> None:
+        self._probe = probe
+
+    @property
+    def original(self) -> Any:
+        return self._probe.original
+
+    def __call__(self, iterator: Any) -> Any:
+        return self._probe.run(iterator, sys._getframe(1))
+
+
+def measure_pull_overhead(element_spec: Any, clock: Callable[[], float], pulls: int = 32) -> float:
+    """Return the seconds that one ``next`` costs on an input of this structure that is always ready.
+
+    Args:
+        element_spec: Structure of ``tf.TypeSpec`` of the batches.
+        clock: Seconds.
+        pulls: How often to pull; the median counts.
+    """
+    tensorflow = sys.modules["tensorflow"]
+    specs = tensorflow.nest.flatten(element_spec)
+    tensors = tuple(
+        tensorflow.zeros([side or 1 for side in spec.shape], spec.dtype)
+        if isinstance(spec, tensorflow.TensorSpec)
+        and spec.shape.rank is not None
+        and (spec.dtype.is_floating or spec.dtype.is_integer or spec.dtype.is_bool)
+        else tensorflow.constant(0)
+        for spec in specs
+    )
+    ready = iter(tensorflow.data.Dataset.from_tensors(tensors).repeat(pulls + 1))
+    next(ready)
+    durations = []
+    for _ in range(pulls):
+        start_s = clock()
+        next(ready)
+        durations.append(clock() - start_s)
+    return sorted(durations)[len(durations) // 2]
+
+
+def _leading_shape(batch: Any) -> Any:
+    """Shape of the first tensor of a batch, as something to look up in a set."""
+    first = batch
+    while isinstance(first, (tuple, list, dict)) and first:
+        first = next(iter(first.values() if isinstance(first, dict) else first))
+    try:
+        return tuple(first.shape)
+    except (AttributeError, TypeError, ValueError):  # no dense tensor: its shape says nothing about compiling
+        return None

@@ -1,0 +1,223 @@
+"""Everything that is measured in one ``fit``, put together as a RunProfile."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import kerasdiag
+from kerasdiag import compat
+from kerasdiag.environment.cores import usable_cores
+from kerasdiag.environment.process_rank import process_rank
+from kerasdiag.input_identity import InputIdentity, identify_input
+from kerasdiag.profile import RunProfile
+from kerasdiag.profiler.data_probe import StepProbe
+from kerasdiag.profiler.gpu import GpuSampler
+from kerasdiag.profiler.recorder import StepRecorder
+
+# Any stands for Keras' own objects.
+
+
+class FitMeasurement:
+    """Measures one fit, from ``on_train_begin`` on, until it is finished."""
+
+    def __init__(self, model: Any, params: dict[str, Any], clock: Callable[[], float] = time.perf_counter) -> None:
+        """Begin to measure.
+
+        Args:
+            model: The model that is being trained.
+            params: What Keras tells its callbacks: ``epochs``, ``steps``, ``verbose``.
+            clock: Seconds, monotonic.
+        """
+        self._clock = clock
+        self._origin_s = clock()
+        self._thread_id = threading.get_ident()
+        self._state = "running"
+        self._validation_s = 0.0
+        self._verdicts_s = 0.0
+        self._validation_began_s: float | None = None
+        self._not_measured: dict[str, str] = {}
+        self._remarks: list[str] = []
+        self.recorder = StepRecorder(self._origin_s)
+        self.probe: StepProbe | None = None
+        self._gpu = GpuSampler(clock, keep_sampling=lambda: self.is_running)
+        self._fit = compat.find_fit_call(model)
+        self._facts = self._collect_facts(model, params)
+        self._attach(model, params)
+        self._gpu.start(self._origin_s)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the fit still runs. Keras calls no hook when a fit ends by an exception."""
+        if self._state == "running" and self._fit is not None and not self._fit.is_on_stack(self._thread_id):
+            self._state = "interrupted"
+        return self._state == "running"
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Note the begin of an epoch."""
+        self.recorder.begin_epoch(epoch)
+
+    def end_epoch(self) -> None:
+        """Note the end of an epoch; validation is over, too."""
+        self.recorder.end_epoch()
+
+    def begin_validation(self) -> None:
+        """Note that validation inside the fit begins."""
+        self.recorder.end_epoch()
+        self._validation_began_s = self._clock()
+
+    def end_validation(self) -> None:
+        """Note that validation is over."""
+        if self._validation_began_s is not None:
+            self._validation_s += self._clock() - self._validation_began_s
+            self._validation_began_s = None
+
+    def finish(self, state: str) -> None:
+        """Stop measuring. Does nothing the second time.
+
+        Args:
+            state: ``"completed"`` or ``"interrupted"``.
+        """
+        if self._state == "running":
+            self._state = state
+        if self.probe is not None:
+            self.probe.remove_listener(self.recorder)
+        self._gpu.stop()
+
+    def exclude(self, action: Callable[[], None]) -> None:
+        """Run something of our own between two steps without counting its time as the training's."""
+        began_s = self._clock()
+        action()
+        spent_s = self._clock() - began_s
+        self._verdicts_s += spent_s
+        self.recorder.exclude(spent_s)
+
+    def note_not_measured(self, what: str, why: str) -> None:
+        """Record that something was not measured; the first reason stays."""
+        self._not_measured.setdefault(what, why)
+
+    def profile(self) -> RunProfile:
+        """Return what was measured so far."""
+        gpus, gpu_reason = self._gpu.snapshot()
+        not_measured = dict(self._not_measured)
+        if gpu_reason is not None:
+            not_measured["gpu"] = gpu_reason
+        probe = self.probe
+        state = "running" if self.is_running else self._state
+        return dataclasses.replace(
+            self._facts,
+            state=state,
+            method=probe.method if probe is not None and "data_wait" not in not_measured else None,
+            steps=self.recorder.step_times(),
+            pull_overhead_s=self.recorder.pull_overhead_s if probe is not None else None,
+            added_s_per_step=self._added_s_per_step(),
+            verdicts_s=self._verdicts_s,
+            validation_s=self._validation_s,
+            gpus=gpus,
+            not_measured=not_measured,
+            remarks=tuple(self._remarks),
+        )
+
+    def _added_s_per_step(self) -> float | None:
+        if self.probe is None or not self.probe.steps:
+            return None
+        return self.recorder.pull_overhead_s + self.probe.bookkeeping_s / self.probe.steps
+
+    def _collect_facts(self, model: Any, params: dict[str, Any]) -> RunProfile:
+        arguments = self._fit.arguments if self._fit is not None else {}
+        common = {
+            "workers": arguments.get("workers"),
+            "use_multiprocessing": arguments.get("use_multiprocessing"),
+        }
+        rank, _ = process_rank()
+        return RunProfile(
+            kerasdiag_version=kerasdiag.__version__,
+            created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            host=platform.node(),
+            cores=usable_cores(),
+            software=compat.software_versions(model),
+            rank=rank,
+            training_input=self._identify(arguments.get("x"), arguments.get("batch_size"), common),
+            validation_input=self._identify(
+                _inputs_only(arguments.get("validation_data")),
+                arguments.get("validation_batch_size") or arguments.get("batch_size"),
+                common,
+            ),
+            planned_epochs=params.get("epochs"),
+            planned_steps_per_epoch=params.get("steps"),
+        )
+
+    def _identify(self, data: Any, batch_size: Any, common: dict[str, Any]) -> InputIdentity | None:
+        try:
+            return None if data is None else identify_input(data, batch_size=batch_size, **common)
+        except Exception as error:  # foreign object; its identity is worth less than the measurement
+            self.note_not_measured("input_identity", f"{type(data).__name__} could not be described ({error})")
+            return None
+
+    def _attach(self, model: Any, params: dict[str, Any]) -> None:
+        """Find out how this fit's wait can be measured, and begin; or record why not."""
+        fit = self._fit
+        if fit is None:
+            self.note_not_measured("data_wait", "the profiler was not called by model.fit; only fit is measured")
+            return
+        # Without the local variables of fit: they would keep the data alive after it.
+        fit = self._fit = dataclasses.replace(fit, arguments={})
+        access = compat.find_step_access(model, fit)
+        if isinstance(access, str):
+            self.note_not_measured("data_wait", access)
+            return
+        self._remarks += known_differences(model, params)
+        probe = StepProbe.attached_to(fit.callbacks)
+        if probe is None:
+            probe = StepProbe(model, fit, access, self._clock)
+            probe.install()
+        probe.recorders.append(self.recorder)
+        probe.on_failure.append(lambda reason: self.note_not_measured("data_wait", reason))
+        self.probe = probe
+
+
+def known_differences(model: Any, params: dict[str, Any]) -> list[str]:
+    """Return the cases in which this training's numbers are not those it would give without the profiler.
+
+    Everywhere else losses, weights and the optimizer's counter are bit-equal.
+    """
+    remarks = []
+    if compat.counts_one_update_too_many(model, params.get("steps")):
+        remarks.append(
+            "the length of this input is unknown to Keras, which then counts one optimizer update and one loss too "
+            "many in the epoch that finds out; with the profiler the count is right. "
+            "dataset.apply(tf.data.experimental.assert_cardinality(n)) makes both equal."
+        )
+    if compat.is_keras_2(model) and has_random_layers(model):
+        if compat.was_traced_before(vars(model).get("train_function")):
+            remarks.append(
+                "this model was trained before without the profiler; Keras 2 seeds dropout per traced function, so "
+                "its masks differ from here on (their distribution does not)."
+            )
+        if compat.compiles_with_xla(model):
+            remarks.append(
+                "Keras 2 draws unrepeatable dropout masks with jit_compile=True, with or without the profiler."
+            )
+    return remarks
+
+
+def has_random_layers(model: Any) -> bool:
+    """Tell whether the model has layers that draw random numbers while training."""
+    layers = getattr(model, "_flatten_layers", None)
+    found = layers() if callable(layers) else getattr(model, "layers", ())
+    return any(
+        "Dropout" in type(layer).__name__ or "Random" in type(layer).__name__ or "Noise" in type(layer).__name__
+        for layer in found
+    )
+
+
+def _inputs_only(validation_data: Any) -> Any:
+    """``validation_data=(x, y)`` names its targets, too; one input object does not."""
+    if isinstance(validation_data, (tuple, list)) and 2 <= len(validation_data) <= 3:
+        return validation_data[0]
+    return validation_data

@@ -1,0 +1,193 @@
+"""The panel: verdict, bar of the mean step, GPU, what to do next. Plain text at a fixed width."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import IO
+
+from rich import box
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from kerasdiag.diagnosis import Diagnosis, Verdict
+from kerasdiag.profile import RunProfile
+
+_COLORS = {Verdict.INPUT_BOUND: "red", Verdict.PARTLY_INPUT_BOUND: "yellow", Verdict.COMPUTE_BOUND: "green"}
+_BAR_CELLS = 48
+
+
+def render(diagnosis: Diagnosis, *, width: int = 80, color: bool = False, ascii_only: bool = False) -> str:
+    """Return the panel as text.
+
+    Args:
+        diagnosis: What to show.
+        width: Columns, at least 40.
+        color: Whether to add ANSI colours.
+        ascii_only: Whether the output can hold ASCII only.
+    """
+    console = Console(
+        file=io.StringIO(),
+        width=max(40, width),
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        _environ={},  # decided by the arguments alone
+    )
+    style = _COLORS.get(diagnosis.verdict, "cyan")
+    title = Text(f"kerasdiag: {diagnosis.verdict}", style=f"bold {style}")
+    frame = box.ASCII if ascii_only else box.ROUNDED
+    console.print(Panel(Group(*_parts(diagnosis, style, ascii_only)), title=title, border_style=style, box=frame))
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO from above
+    return _to_ascii(text) if ascii_only else str(text)
+
+
+def render_for(stream: IO[str], diagnosis: Diagnosis, width: int | None = None) -> str:
+    """Return the panel as this stream can show it: width, colours, character set."""
+    return render(
+        diagnosis,
+        width=width or stream_width(stream),
+        color=wants_color(stream),
+        ascii_only=not can_encode(stream, "╭─█░"),
+    )
+
+
+def stream_width(stream: IO[str]) -> int:
+    """Columns of the terminal behind the stream, at most 100; 80 where there is none."""
+    try:
+        return min(100, os.get_terminal_size(stream.fileno()).columns or 80)
+    except (OSError, ValueError, AttributeError):
+        return 80
+
+
+def wants_color(stream: IO[str]) -> bool:
+    """Colours only on a terminal that has them; ``NO_COLOR`` (no-color.org) and a dumb terminal say no."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
+
+
+def can_encode(stream: IO[str], text: str) -> bool:
+    """Tell whether the stream's character set holds ``text``."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _parts(diagnosis: Diagnosis, style: str, ascii_only: bool) -> list[Text | Table]:
+    parts: list[Text | Table] = [Text(diagnosis.statement)]
+    if (
+        diagnosis.mean_step_s is not None
+        and diagnosis.mean_wait_s is not None
+        and diagnosis.data_wait_fraction is not None
+    ):
+        parts += [Text(), _bar(diagnosis, style, ascii_only)]
+    parts += [Text(), _facts(diagnosis)]
+    remedy = diagnosis.next_step
+    if remedy is not None:
+        parts += [Text(), Text("Next: ", style="bold").append(remedy.text, style="not bold")]
+        parts += [Text("    " + line, style="bold cyan", overflow="fold") for line in remedy.code]
+    for finding in diagnosis.findings[1:]:
+        parts += [Text(), Text("Note: ", style="bold").append(finding.message, style="not bold")]
+    return parts
+
+
+def _bar(diagnosis: Diagnosis, style: str, ascii_only: bool) -> Text:
+    fraction = diagnosis.data_wait_fraction or 0.0
+    waiting = min(_BAR_CELLS, max(round(fraction * _BAR_CELLS), 1 if fraction >= 0.005 else 0))
+    full, light = ("#", ".") if ascii_only else ("█", "░")
+    bar = Text("wait ").append(full * waiting, style=style).append(light * (_BAR_CELLS - waiting), style="dim")
+    wait_s = diagnosis.mean_wait_s or 0.0
+    step_s = diagnosis.mean_step_s or 0.0
+    return bar.append(
+        f" step\n     {_duration(wait_s)} data wait + {_duration(step_s - wait_s)} step = {_duration(step_s)}"
+    )
+
+
+def _facts(diagnosis: Diagnosis) -> Table:
+    profile = diagnosis.profile
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in (
+        ("GPU", _gpu_line(diagnosis)),
+        ("Steps", _steps_line(diagnosis)),
+        ("Input", _input_line(profile)),
+        ("Measured", _method_line(profile)),
+    ):
+        if value:
+            table.add_row(name, value)
+    return table
+
+
+def _gpu_line(diagnosis: Diagnosis) -> str:
+    if diagnosis.gpu_utilization_percent is None:
+        return f"not measured: {diagnosis.gpu_not_measured}"
+    gpus = diagnosis.profile.gpus
+    names = gpus[0].name if len(gpus) == 1 else f"{len(gpus)} GPUs ({gpus[0].name} ...)"
+    facts = [f"{diagnosis.gpu_utilization_percent:.0f} % utilization"]
+    used = [max(known) for known in ([v for v in gpu.memory_used_bytes if v is not None] for gpu in gpus) if known]
+    if used:
+        facts.append(f"{max(used) / 2**30:.1f} GiB memory in use")
+    power = [value for gpu in gpus for value in gpu.power_w if value is not None]
+    if power:
+        facts.append(f"{sum(power) / len(power):.0f} W")
+    return f"{', '.join(facts)} - {names}"
+
+
+def _steps_line(diagnosis: Diagnosis) -> str:
+    profile = diagnosis.profile
+    if not len(profile.steps):
+        return ""
+    warm_up = profile.steps.num_steps - diagnosis.measured_steps
+    epochs = len(set(profile.steps.epoch))
+    line = f"{diagnosis.measured_steps} measured in {epochs} epoch{'s' if epochs > 1 else ''}, {warm_up} warm-up"
+    return line + (" (the training was interrupted)" if profile.state == "interrupted" else "")
+
+
+def _input_line(profile: RunProfile) -> str:
+    data = profile.training_input
+    if data is None:
+        return ""
+    facts = ["tf.data: " + " > ".join(data.pipeline) if data.pipeline else data.class_name]
+    if data.n is not None:
+        facts.append(f"{data.n:,} examples")
+    if data.batch_size is not None:
+        facts.append(f"batches of {data.batch_size}")
+    if data.workers is not None:
+        facts.append(f"workers={data.workers}")
+    return ", ".join(facts)
+
+
+def _method_line(profile: RunProfile) -> str:
+    if profile.method is None:
+        return ""
+    versions = " ".join(
+        f"{name} {version}" for name, version in profile.software.items() if name not in ("python", "backend")
+    )
+    line = f"{profile.method}, {versions}"
+    if profile.added_s_per_step is not None:
+        line += f"; profiling cost {profile.added_s_per_step * 1e6:.0f} us per step"
+        line += f" and {_duration(profile.verdicts_s)} for the verdicts" if profile.verdicts_s >= 0.001 else ""
+    return line
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+
+
+def _to_ascii(text: str) -> str:
+    """Names of files and classes may hold anything."""
+    return text.encode("ascii", "replace").decode("ascii")
