@@ -175,7 +175,7 @@ def _state(
     if interval is not None:
         waited += f" (95 % interval {interval[0] * 100:.1f} to {interval[1] * 100:.1f} %)"
     faster = "more than 100" if speedup > 100 else f"{speedup:.2f}" if speedup < 10 else f"{speedup:.0f}"
-    gain = f"an input pipeline that keeps up makes it at most {faster} times faster"
+    gain = f"an input pipeline that keeps up makes training at most {faster} times faster"
     if verdict is Verdict.INPUT_BOUND:
         return f"Input-bound: {waited}; therefore {gain.replace('at most', 'up to')}."
     if verdict is Verdict.PARTLY_INPUT_BOUND:
@@ -192,7 +192,8 @@ def _findings(
         evidence.append(f"GPU utilization {utilization:.0f} % (mean over the measured steps)")
     remedy = next_step(str(verdict), profile, speedup)
     first = Finding(str(verdict), severity.get(verdict, Severity.INFO), statement, tuple(evidence), remedy)
-    remarks = tuple(Finding("remark", Severity.INFO, remark) for remark in profile.remarks)
+    unsure = {gpu.not_measured["visible"] for gpu in profile.gpus if "visible" in gpu.not_measured}
+    remarks = tuple(Finding("remark", Severity.INFO, remark) for remark in (*profile.remarks, *sorted(unsure)))
     missing = tuple(
         Finding("not-measured", Severity.INFO, f"{what.replace('_', ' ')} was not measured: {why}")
         for what, why in profile.not_measured.items()

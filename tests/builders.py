@@ -1,0 +1,95 @@
+"""Profiles and images made to order, so that a test says what matters to it and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kerasdiag.input_identity import InputIdentity
+from kerasdiag.profile import GpuSeries, RunProfile, StepTimes
+
+WARM_UP = 5
+
+
+def make_steps(wait_s=0.0, step_s=0.05, count=100, noise=0.0, seed=0, epochs=1, warm_up=WARM_UP):
+    """Steps that wait ``wait_s`` and compute ``step_s``; ``noise`` is the relative spread of both.
+
+    Lists are repeated: ``wait_s=[0, 0, 0, 0.2]`` is a loader that delivers in bursts of four.
+    """
+    random = np.random.default_rng(seed)
+    waits = np.resize(np.atleast_1d(np.asarray(wait_s, float)), count)
+    computes = np.resize(np.atleast_1d(np.asarray(step_s, float)), count)
+    waits = waits * np.maximum(0.0, 1 + noise * random.standard_normal(count))
+    computes = computes * np.maximum(0.05, 1 + noise * random.standard_normal(count))
+    periods = waits + computes
+    starts = np.cumsum(periods) - periods
+    return StepTimes(
+        epoch=tuple(int(row) for row in np.arange(count) * epochs // max(count, 1)),
+        steps=(1,) * count,
+        start_s=tuple(map(float, starts)),
+        wait_s=tuple(map(float, waits)),
+        period_s=tuple(map(float, periods)),
+        warm_up=tuple(int(row < warm_up) for row in range(count)),
+    )
+
+
+def make_input(kind="image-data-generator", **facts):
+    """An input identity; the default is what flow_from_dataframe gives."""
+    defaults = {"class_name": "DataFrameIterator", "n": 1800, "batch_size": 32, "num_batches": 57, "workers": 1}
+    if kind == "tf-data":
+        defaults = {"class_name": "PrefetchDataset", "pipeline": ("TensorSlice", "ParallelMap", "Batch", "Prefetch")}
+    if kind in ("arrays", "python-generator", "other"):
+        defaults = {"class_name": {"arrays": "ndarray", "python-generator": "generator"}.get(kind, "DataLoader")}
+    return InputIdentity(kind=kind, **{**defaults, **facts})
+
+
+def make_gpu(percent=10.0, duration_s=10.0, period_s=0.2, **facts):
+    """A GPU that is ``percent`` busy all the time; a list is repeated."""
+    times = tuple(float(time) for time in np.arange(0, duration_s, period_s))
+    values = np.resize(np.atleast_1d(np.asarray(percent, float)), len(times))
+    columns = {
+        "utilization_percent": tuple(map(float, values)),
+        "memory_utilization_percent": tuple(float(value) / 2 for value in values),
+        "memory_used_bytes": (float(6 * 2**30),) * len(times),
+        "power_w": (90.0,) * len(times),
+    }
+    return GpuSeries(**{"index": 0, "name": "NVIDIA T4", "uuid": "GPU-1", "time_s": times, **columns, **facts})
+
+
+def make_profile(wait_s=0.0, step_s=0.05, count=100, noise=0.0, seed=0, epochs=1, **facts):
+    """A completed run on the newest Keras."""
+    defaults = {
+        "kerasdiag_version": "0.1.0",
+        "created_at": "2026-11-23T10:00:00+00:00",
+        "host": "workstation",
+        "cores": 8,
+        "software": {"python": "3.12.1", "backend": "tensorflow", "keras": "3.15.1", "tensorflow": "2.21.0"},
+        "state": "completed",
+        "training_input": make_input(),
+        "planned_epochs": 1,
+        "planned_steps_per_epoch": 57,
+        "method": "one-step-function",
+        "pull_overhead_s": 4e-5,
+        "added_s_per_step": 7e-5,
+        "not_measured": {} if facts.get("gpus") else {"gpu": "no NVIDIA driver on this machine"},
+    }
+    return RunProfile(steps=make_steps(wait_s, step_s, count, noise, seed, epochs), **{**defaults, **facts})
+
+
+def write_photos(folder, count, size=(375, 500), seed=0):
+    """Write photo-like JPEGs (smooth colours with a natural 1/f spectrum) and return their paths."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size[1]), np.fft.fftfreq(size[0])))
+    frequency[0, 0] = frequency.ravel()[1]
+    paths = []
+    for number in range(count):
+        noise = random.standard_normal((3, *size))
+        smooth = np.fft.ifft2(np.fft.fft2(noise) / frequency).real
+        smooth = (smooth - smooth.mean()) / smooth.std() * 48 + 128
+        image = Image.fromarray(np.clip(smooth, 0, 255).astype("uint8").transpose(1, 2, 0))
+        path = folder / f"photo_{number:04}.jpg"
+        image.save(path, quality=92)
+        paths.append(path)
+    return paths

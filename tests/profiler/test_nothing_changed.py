@@ -1,0 +1,220 @@
+"""A training with the profiler ends with the same numbers, bit for bit, as one without.
+
+Each case first shows that two trainings without it are equal; where they are not, it could prove
+nothing. The cases in which Keras itself differs are asserted as they are, and named in the report.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from keras_api import IS_KERAS_2, KERAS_VERSION, keras, tf
+from packaging.version import Version
+from trainings import (
+    BATCH_SIZE,
+    STEPS,
+    are_equal,
+    dataset,
+    fit_arguments,
+    image_iterator,
+    make_arrays,
+    make_model,
+    outcome,
+    python_generator,
+    train,
+)
+
+from kerasdiag import BottleneckProfiler
+
+pytestmark = pytest.mark.keras
+
+
+def profiled(*arguments, **keywords):
+    profiler = BottleneckProfiler(report=None)
+    return train(*arguments, callbacks=[profiler], **keywords), profiler
+
+
+def assert_unchanged(*arguments, **keywords):
+    plain = train(*arguments, **keywords)
+    assert are_equal(plain, train(*arguments, **keywords)), "two plain runs differ: this case proves nothing"
+    measured, profiler = profiled(*arguments, **keywords)
+    assert are_equal(plain, measured)
+    return profiler
+
+
+@pytest.mark.parametrize("kind", ["arrays", "py-dataset", "tf-data", "python-generator"])
+def test_losses_weights_and_iterations_are_equal(kind):
+    """Dropout, BatchNorm, Adam, a smaller last batch: every number is the same."""
+    profiler = assert_unchanged(kind)
+    assert profiler.profile.method == "one-step-function"
+    assert profiler.profile.steps.num_steps == 2 * STEPS
+    assert profiler.profile.remarks == ()
+
+
+def test_equal_when_run_eagerly():
+    """Without a graph there is nothing to trace, and still nothing changes."""
+    profiler = assert_unchanged("arrays", run_eagerly=True)
+    assert profiler.profile.method == "one-step-eager"
+    assert profiler.profile.steps.num_steps == 2 * STEPS
+
+
+def test_equal_with_xla():
+    """Compiled steps give the same numbers; the compile of the smaller last batch is warm-up."""
+    profiler = assert_unchanged("arrays", jit_compile=True, dropout=False)
+    assert profiler.profile.steps.warm_up[STEPS - 1] == 1
+
+
+def test_equal_on_two_replicas():
+    """MirroredStrategy on two logical devices; run in a process of its own, which can split the CPU."""
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    script = Path(__file__).with_name("mirrored_training.py")
+    result = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=300, cwd=script.parents[2], check=False
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.splitlines()[-1] == "equal 18 one-step-function"
+
+
+def test_equal_with_image_data_generator():
+    """The augmentations draw the same numbers: the profiler reads no batch of its own."""
+
+    def run(callbacks):
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential(
+            [keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dropout(0.2), keras.layers.Dense(3)]
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, jit_compile=False)
+        np.random.seed(7)
+        return outcome(model, model.fit(image_iterator(shuffle=False), epochs=2, verbose=0, callbacks=callbacks))
+
+    plain = run([])
+    assert are_equal(plain, run([]))
+    assert are_equal(plain, run([BottleneckProfiler(report=None)]))
+
+
+def test_equal_with_validation_and_class_weight():
+    """Sample weights that Keras makes itself reach the step; validation is untouched."""
+
+    def run(callbacks):
+        model = make_model()
+        x, y = make_arrays()
+        history = model.fit(
+            x, y, batch_size=BATCH_SIZE, epochs=2, verbose=0, validation_split=0.2,
+            class_weight={0: 1.0, 1: 2.0, 2: 0.5}, callbacks=callbacks,
+        )  # fmt: skip
+        return outcome(model, history)
+
+    plain = run([])
+    assert are_equal(plain, run([]))
+    assert are_equal(plain, run([BottleneckProfiler(report=None)]))
+
+
+def test_equal_over_two_fits():
+    """A second fit continues as it would have."""
+
+    def run(make_callbacks):
+        model = make_model()
+        model.fit(**fit_arguments("arrays"), verbose=0, callbacks=make_callbacks())
+        return outcome(model, model.fit(**fit_arguments("arrays"), verbose=0, callbacks=make_callbacks()))
+
+    plain = run(list)
+    assert are_equal(plain, run(list))
+    assert are_equal(plain, run(lambda: [BottleneckProfiler(report=None)]))
+
+
+def test_control_flow_on_tensors_in_a_layer():
+    """AutoGraph converts the user's layer as it does without us, or fails as it does without us."""
+
+    class Gate(keras.layers.Layer):
+        def call(self, x):
+            if tf.reduce_sum(x) > 0:  # a Python `if` on a tensor needs AutoGraph
+                return x * 2.0
+            return x * 3.0
+
+    def run(callbacks):
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([Gate(), keras.layers.Dense(3)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("sgd", loss, jit_compile=False)
+        try:
+            return outcome(model, model.fit(dataset(), epochs=1, verbose=0, callbacks=callbacks))
+        except Exception as error:
+            return [np.asarray(type(error).__name__)]
+
+    plain = run([])
+    assert are_equal(plain, run([]))
+    assert are_equal(plain, run([BottleneckProfiler(report=None)]))
+    assert not IS_KERAS_2 or len(plain) > 1
+
+
+# --- Where Keras itself gives two different answers ------------------------------------------------
+
+
+def test_unknown_length_is_counted_right_and_said():
+    """Some Keras update once too often when the input ends unexpectedly; with the profiler the count is right."""
+    plain = train("tf-data of unknown length", epochs=1)
+    measured, profiler = profiled("tf-data of unknown length", epochs=1)
+    assert measured[-1] == STEPS
+    said = any("length of this input is unknown" in remark for remark in profiler.profile.remarks)
+    if plain[-1] == STEPS:
+        assert are_equal(plain, measured)
+    else:
+        assert plain[-1] == STEPS + 1
+        assert said
+    assert said == (Version("2.11") <= KERAS_VERSION)
+
+
+def test_profiler_in_the_second_fit_only():
+    """Keras 2 seeds dropout per traced function: that differs and is said. Keras 3 does not."""
+
+    def run(second):
+        model = make_model()
+        model.fit(**fit_arguments("arrays"), verbose=0)
+        return outcome(model, model.fit(**fit_arguments("arrays"), verbose=0, callbacks=second))
+
+    plain = run([])
+    assert are_equal(plain, run([]))
+    profiler = BottleneckProfiler(report=None)
+    assert are_equal(plain, run([profiler])) is not IS_KERAS_2
+    assert any("trained before without the profiler" in remark for remark in profiler.profile.remarks) is IS_KERAS_2
+
+
+@pytest.mark.skipif(not IS_KERAS_2, reason="the case is of Keras 2 only")
+def test_xla_with_dropout_is_said_to_be_unrepeatable():
+    """Two plain runs differ already; the report says so."""
+    assert not are_equal(*(train("arrays", jit_compile=True) for _ in range(2)))
+    _, profiler = profiled("arrays", jit_compile=True)
+    assert any("unrepeatable" in remark for remark in profiler.profile.remarks)
+
+
+@pytest.mark.parametrize("executions", [3, 4])
+def test_several_steps_per_execution_are_left_alone(executions):
+    """What is not measured is not touched either: unknown, with the reason, and equal numbers."""
+    plain = train("arrays", steps_per_execution=executions)
+    measured, profiler = profiled("arrays", steps_per_execution=executions)
+    assert are_equal(plain, measured)
+    assert profiler.diagnosis.verdict == "unknown"
+    assert f"steps_per_execution is {executions}" in profiler.diagnosis.statement
+
+
+def test_endless_generator_with_steps_per_epoch():
+    """An endless generator is read exactly as often as without the profiler."""
+    pulled = []
+
+    def counted():
+        for number, batch in enumerate(python_generator(epochs=1000)):
+            pulled.append(number)
+            yield batch
+
+    counts = []
+    for callbacks in ([], [BottleneckProfiler(report=None)]):
+        del pulled[:]
+        make_model().fit(counted(), steps_per_epoch=12, epochs=1, verbose=0, callbacks=callbacks)
+        counts.append(len(pulled))
+    # A prefetching thread runs ahead by a few, more or less.
+    assert counts[1] <= counts[0] + 12
+    assert min(counts) >= 12

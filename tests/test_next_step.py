@@ -1,0 +1,111 @@
+"""What to type next: one row of the table, one test; nothing named that would refuse the input."""
+
+from __future__ import annotations
+
+import pytest
+from builders import make_input, make_profile
+
+from kerasdiag.diagnosis import diagnose
+from kerasdiag.next_step import NEXT_STEPS
+
+KERAS_2 = {"python": "3.9.18", "backend": "tensorflow", "keras": "2.10.0", "tensorflow": "2.10.1"}
+TF_KERAS = {"python": "3.12.1", "backend": "tensorflow", "tf_keras": "2.21.0", "tensorflow": "2.21.0"}
+
+
+def advice(data, wait_s=0.1, step_s=0.05, **facts):
+    remedy = diagnose(make_profile(wait_s, step_s, training_input=data, **facts)).next_step
+    return remedy.text + "\n" + "\n".join(remedy.code)
+
+
+@pytest.mark.parametrize("kind", ["image-data-generator", "py-dataset"])
+def test_indexed_loader_gets_workers_on_keras_3(kind):
+    """Keras 3 takes workers only as an attribute; three times slower batches want three workers."""
+    assert "train_data.workers = 3" in advice(make_input(kind))
+
+
+@pytest.mark.parametrize("software", [KERAS_2, TF_KERAS], ids=["keras 2", "tf_keras"])
+@pytest.mark.parametrize("kind", ["image-data-generator", "py-dataset"])
+def test_indexed_loader_gets_workers_on_keras_2(kind, software):
+    """Keras 2 takes workers in fit, and ignores the attribute."""
+    text = advice(make_input(kind), software=software)
+    assert "model.fit(train_data, workers=3" in text
+    assert "train_data.workers" not in text
+
+
+def test_workers_do_not_exceed_the_cores():
+    """Sixteen-fold demand on eight cores is eight workers."""
+    assert "workers = 8" in advice(make_input(), wait_s=0.75)
+
+
+def test_workers_that_use_all_cores_are_not_raised():
+    """More threads than cores only make each slower: then it is less work per batch."""
+    text = advice(make_input(workers=8))
+    assert "8 workers already use the 8 cores" in text
+    assert "workers =" not in text
+
+
+def test_sequential_map_is_named():
+    """A map without num_parallel_calls is the first thing to mend."""
+    assert "num_parallel_calls" in advice(make_input("tf-data", pipeline=("TensorSlice", "Map", "Batch", "Prefetch")))
+
+
+def test_generator_inside_tf_data_is_named():
+    """Neither prefetch nor a parallel map helps a Python generator at the source."""
+    assert "Python generator" in advice(make_input("tf-data", pipeline=("TensorSlice", "FlatMap", "Prefetch")))
+
+
+def test_missing_prefetch_is_named():
+    """Without it the model waits while the batch is made, however parallel the maps are."""
+    text = advice(make_input("tf-data", pipeline=("TensorSlice", "ParallelMap", "Batch")))
+    assert ".prefetch(tf.data.AUTOTUNE)" in text
+
+
+def test_parallel_pipeline_with_prefetch_gets_cache():
+    """When nothing is missing, the work has to be done once."""
+    text = advice(make_input("tf-data"))
+    assert "cache()" in text
+    assert "prefetch(" not in text
+
+
+def test_python_generator_gets_an_index():
+    """A generator cannot be split; no number of workers is suggested for it."""
+    text = advice(make_input("python-generator"))
+    assert "keras.utils.PyDataset" in text
+    assert "workers =" not in text
+    assert "keras.utils.Sequence" in advice(make_input("python-generator"), software=KERAS_2)
+
+
+def test_arrays_get_their_own_text():
+    """Arrays are sliced by tf.data already."""
+    assert "from_tensor_slices" in advice(make_input("arrays", n=1000, batch_size=32))
+
+
+def test_unknown_input_is_named_by_its_class():
+    """Whatever else Keras accepts is called by its name."""
+    assert "DataLoader" in advice(make_input("other"))
+
+
+def test_every_kind_of_the_table_is_tested_here():
+    """A new row needs a test of its own."""
+    assert set(NEXT_STEPS) == {"image-data-generator", "py-dataset", "tf-data", "python-generator", "arrays"}
+
+
+def test_compute_bound_is_left_alone():
+    """Nobody is sent to optimise what does not wait."""
+    assert "Leave the input pipeline" in advice(make_input(), wait_s=0.0)
+
+
+def test_nothing_names_what_does_not_exist_yet():
+    """autofix comes with a later version."""
+    for kind in (*NEXT_STEPS, "other"):
+        assert "autofix" not in advice(make_input(kind))
+
+
+def test_code_fits_the_panel():
+    """A line to copy is not broken in two at 80 columns."""
+    for kind in (*NEXT_STEPS, "other"):
+        for pipeline in ((), ("TensorSlice", "Map"), ("TensorSlice", "FlatMap"), ("TensorSlice", "Batch")):
+            for wait_s in (0.0, 0.1):
+                data = make_input(kind, **({"pipeline": pipeline} if kind == "tf-data" else {}))
+                remedy = diagnose(make_profile(wait_s, training_input=data)).next_step
+                assert all(len(line) <= 72 for line in remedy.code), remedy
