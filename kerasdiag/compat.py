@@ -52,33 +52,44 @@ STEP_ACCESS = (
 
 
 @dataclass(frozen=True)
-class FitCall:
-    """The running ``fit``, read from its frame on the stack; callbacks are told none of this.
+class FitFrame:
+    """Which call of ``fit`` this is, without keeping it, or its data, alive.
 
     Attributes:
-        frame_id: ``id`` of the frame. The frame itself is not kept: it would keep the data alive.
-        code: Its code object, which makes a recycled id harmless.
-        arguments: Local variables of ``fit`` by name, as they were in ``on_train_begin``.
-        callbacks: Keras' container, which calls every callback.
+        frame_id: ``id`` of its stack frame. May be given to another frame later.
+        code: Its code object.
     """
 
     frame_id: int
     code: CodeType
-    arguments: Mapping[str, Any]
-    callbacks: Any
 
-    def is_called_from(self, frame: FrameType) -> bool:
-        """Tell whether ``frame`` is that of this very fit."""
+    def is_frame(self, frame: FrameType) -> bool:
+        """Tell whether ``frame`` is that of this fit; true of a later one only if this one has ended."""
         return id(frame) == self.frame_id and frame.f_code is self.code
 
     def is_on_stack(self, thread_id: int) -> bool:
         """Tell whether the fit still runs in the thread that began it."""
         frame = sys._current_frames().get(thread_id)
         while frame is not None:
-            if self.is_called_from(frame):
+            if self.is_frame(frame):
                 return True
             frame = frame.f_back
         return False
+
+
+@dataclass(frozen=True)
+class FitCall:
+    """The running ``fit``, read from its frame on the stack; callbacks are told none of this.
+
+    Attributes:
+        frame: Which call it is.
+        arguments: Local variables of ``fit`` by name, as they were in ``on_train_begin``.
+        callbacks: Keras' container, which calls every callback.
+    """
+
+    frame: FitFrame
+    arguments: Mapping[str, Any]
+    callbacks: Any
 
 
 def find_fit_call(model: Any) -> FitCall | None:
@@ -88,7 +99,7 @@ def find_fit_call(model: Any) -> FitCall | None:
         if frame.f_code.co_name == "fit":
             arguments = dict(frame.f_locals)
             if arguments.get("self") is model and hasattr(arguments.get("callbacks"), "on_train_batch_end"):
-                return FitCall(id(frame), frame.f_code, arguments, arguments["callbacks"])
+                return FitCall(FitFrame(id(frame), frame.f_code), arguments, arguments["callbacks"])
         frame = frame.f_back
     return None
 

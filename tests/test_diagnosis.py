@@ -170,7 +170,9 @@ def test_two_gpus_are_averaged():
 
 def test_remarks_and_gaps_become_findings():
     """What the reader must know about the numbers comes with the verdict."""
-    diagnosis = diagnose(make_profile(0.1, 0.1, remarks=("dropout differs",), not_measured={"input_identity": "odd object"}))
+    diagnosis = diagnose(
+        make_profile(0.1, 0.1, remarks=("dropout differs",), not_measured={"input_identity": "odd object"})
+    )
     assert [finding.code for finding in diagnosis.findings] == ["input-bound", "remark", "not-measured"]
 
 

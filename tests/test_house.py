@@ -118,7 +118,9 @@ def test_nothing_loads_tensorflow_or_keras(arguments):
 
 
 def submodules():
-    return [info.name for info in pkgutil.walk_packages([str(ROOT)], "kerasdiag.") if not info.name.endswith("__main__")]
+    return [
+        info.name for info in pkgutil.walk_packages([str(ROOT)], "kerasdiag.") if not info.name.endswith("__main__")
+    ]
 
 
 def test_public_names_survive_importing_every_submodule():

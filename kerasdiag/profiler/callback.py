@@ -114,6 +114,7 @@ class BottleneckProfiler:
         if measurement.probe is not None:
             measurement.probe.on_step_end.append(self._look_at_steps)
             measurement.probe.on_exception.append(self._conclude_interrupted)
+            measurement.probe.on_failure.append(self._log_once)
 
     @_guarded
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -226,8 +227,11 @@ class BottleneckProfiler:
 
     def _record_fault(self, hook: str, fault: Exception) -> None:
         reason = f"the profiler failed in {hook} ({type(fault).__name__}: {fault})"
+        self._log_once(reason)
+        if self._measurement is not None:
+            self._measurement.note_not_measured("data_wait" if hook == "on_train_begin" else hook, reason)
+
+    def _log_once(self, reason: str) -> None:
         if self._fault is None:
             logger.warning("kerasdiag: %s; the training goes on without it.", reason)
         self._fault = self._fault or reason
-        if self._measurement is not None:
-            self._measurement.note_not_measured("data_wait" if hook == "on_train_begin" else hook, reason)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,7 @@ class StepProbe:
         self.on_exception: list[Callable[[BaseException], None]] = []
         self.bookkeeping_s = 0.0
         self.steps = 0
-        self._fit = fit
+        self._frame = fit.frame
         self._access = access
         self._clock = clock
         self._run_eagerly = bool(model.run_eagerly)
@@ -61,13 +62,9 @@ class StepProbe:
         self._one_step: Callable[[Any], Any] | None = None
         self._graph_attribute = None if self._run_eagerly else compat.graph_attribute(model, access)
         self._timed = _TimedTrainFunction(self)
-        # Keras calls these two on its container before and after each step in every version,
-        # whichever batch hooks the callbacks implement. An instance attribute shadows the method
-        # for this fit only, and no callback hook has to be overridden (which would make Keras
-        # synchronise, or run other callbacks' hooks that it would have skipped).
-        self._container = fit.callbacks
-        self._keras_batch_begin = self._container.on_train_batch_begin
-        self._keras_batch_end = self._container.on_train_batch_end
+        # Keras makes the container for this fit and drops it with it. It holds us, not we it: so
+        # a dead reference tells that the fit is over, however it ended.
+        self._container = weakref.ref(fit.callbacks)
 
     @classmethod
     def attached_to(cls, container: Any) -> StepProbe | None:
@@ -81,15 +78,24 @@ class StepProbe:
         left_behind = vars(self.model).get("train_function")
         if isinstance(left_behind, _TimedTrainFunction):  # Ctrl-C hit the moment between arming and the call
             vars(self.model)["train_function"] = left_behind.original
-        self._container.on_train_batch_begin = self._on_batch_begin
-        self._container.on_train_batch_end = self._on_batch_end
+        # Keras calls these two on its container before and after each step in every version,
+        # whichever batch hooks the callbacks implement. An instance attribute shadows the method
+        # for this fit only, and no callback hook has to be overridden (which would make Keras
+        # synchronise, or run other callbacks' hooks that it would have skipped).
+        container: Any = self._container()
+        container.on_train_batch_begin = self._on_batch_begin
+        container.on_train_batch_end = self._on_batch_end
 
     def remove(self) -> None:
         """Stop timing; the container and the model are as they were."""
-        for name in ("on_train_batch_begin", "on_train_batch_end"):
-            vars(self._container).pop(name, None)
+        container: Any = self._container()
+        for name in ("on_train_batch_begin", "on_train_batch_end") if container is not None else ():
+            vars(container).pop(name, None)
         self._disarm()
-        # These refer to the callback, and so to the model: no cycle is left behind.
+        self._drop_listeners()
+
+    def _drop_listeners(self) -> None:
+        # They refer to the callback, and so to the model: no cycle is left behind.
         self.recorders, self.on_step_end, self.on_failure, self.on_exception = [], [], [], []
 
     def remove_listener(self, recorder: StepRecorder) -> None:
@@ -101,7 +107,8 @@ class StepProbe:
 
     def _on_batch_begin(self, batch: int, logs: Any = None) -> None:
         try:
-            self._keras_batch_begin(batch, logs)
+            container: Any = self._container()
+            type(container).on_train_batch_begin(container, batch, logs)
         except BaseException as error:
             self._report_exception(error)
             raise
@@ -109,10 +116,11 @@ class StepProbe:
 
     def _on_batch_end(self, batch: int, logs: Any = None) -> None:
         try:
+            container: Any = self._container()
             if self._graph_attribute is not None and self.steps == 1:
-                self._call_with_graph_shown(batch, logs)
+                self._call_with_graph_shown(container, batch, logs)
             else:
-                self._keras_batch_end(batch, logs)
+                type(container).on_train_batch_end(container, batch, logs)
         except BaseException as error:
             self._report_exception(error)
             raise
@@ -124,16 +132,16 @@ class StepProbe:
             for notify in self.on_step_end:
                 notify()
         except Exception as fault:
-            self._give_up(f"the profiler failed after a step ({type(fault).__name__}: {fault})")
+            self._stop_recording(f"the profiler failed after a step ({_name(fault)})")
 
-    def _call_with_graph_shown(self, batch: int, logs: Any) -> None:
+    def _call_with_graph_shown(self, container: Any, batch: int, logs: Any) -> None:
         """Let Keras' TensorBoard find the traced graph: the original has none, as ours ran instead."""
         attribute = str(self._graph_attribute)
         attributes = vars(self.model)
         original = attributes.get(attribute)
         attributes[attribute] = self._one_step
         try:
-            self._keras_batch_end(batch, logs)
+            type(container).on_train_batch_end(container, batch, logs)
         finally:
             attributes[attribute] = original
 
@@ -157,7 +165,7 @@ class StepProbe:
         """Stand in for ``train_function(iterator)``: pull, time, run Keras' step, time."""
         entered_s = self._clock()
         self._disarm()
-        if not self._fit.is_called_from(caller):
+        if self._container() is None or not self._frame.is_frame(caller):
             return self.original(iterator)  # left armed by an exception; another fit found it
         one_step = self._one_step or self._prepare(iterator)
         if one_step is None:
@@ -180,7 +188,7 @@ class StepProbe:
             self.steps += 1
             self.bookkeeping_s += start_s - entered_s + self._clock() - end_s
         except Exception as fault:
-            self._give_up(f"the profiler failed in a step ({type(fault).__name__}: {fault})")
+            self._stop_recording(f"the profiler failed in a step ({_name(fault)})")
         return logs
 
     def _prepare(self, iterator: Any) -> Callable[[Any], Any] | None:
@@ -193,12 +201,15 @@ class StepProbe:
                 self._one_step = compat.eager_step_function(self.original)
             else:
                 self._one_step = compat.one_step_function(self.original, self._access, iterator.element_spec)
+        except Exception as fault:
+            self._give_up(f"the step could not be taken apart ({_name(fault)})")
+            return None
+        try:
             overhead_s = measure_pull_overhead(iterator.element_spec, self._clock)
             for recorder in self.recorders:
                 recorder.pull_overhead_s = overhead_s
         except Exception as fault:
-            self._one_step = None
-            self._give_up(f"the step could not be taken apart ({type(fault).__name__}: {fault})")
+            self._stop_recording(f"the cost of pulling a batch could not be measured ({_name(fault)})")
         return self._one_step
 
     def _has_compiled(self, one_step: Any, batch: Any) -> bool:
@@ -214,7 +225,19 @@ class StepProbe:
             self._seen_shapes.add(shape)
         return bool(compiled)
 
+    def _stop_recording(self, reason: str) -> None:
+        """After a fault of ours: the step goes on as it began, only unobserved.
+
+        To hand over to the original in the middle of a fit would change the training on Keras 2,
+        where each traced function has random numbers of its own.
+        """
+        listeners = self.on_failure
+        self._drop_listeners()
+        for notify in listeners:
+            notify(reason)
+
     def _give_up(self, reason: str) -> None:
+        """Before any step has run: leave the training to Keras."""
         listeners = self.on_failure
         self.remove()
         for notify in listeners:
@@ -267,6 +290,10 @@ def measure_pull_overhead(element_spec: Any, clock: Callable[[], float], pulls: 
         next(ready)
         durations.append(clock() - start_s)
     return sorted(durations)[len(durations) // 2]
+
+
+def _name(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {fault}"
 
 
 def _leading_shape(batch: Any) -> Any:

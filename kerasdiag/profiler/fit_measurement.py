@@ -6,7 +6,7 @@ import dataclasses
 import platform
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -46,15 +46,17 @@ class FitMeasurement:
         self.recorder = StepRecorder(self._origin_s)
         self.probe: StepProbe | None = None
         self._gpu = GpuSampler(clock, keep_sampling=lambda: self.is_running)
-        self._fit = compat.find_fit_call(model)
-        self._facts = self._collect_facts(model, params)
-        self._attach(model, params)
+        fit = compat.find_fit_call(model)
+        # Only which fit it is: its variables would keep the data alive as long as the profiler.
+        self._frame = fit.frame if fit is not None else None
+        self._facts = self._collect_facts(model, params, fit.arguments if fit is not None else {})
+        self._attach(model, params, fit)
         self._gpu.start(self._origin_s)
 
     @property
     def is_running(self) -> bool:
         """Whether the fit still runs. Keras calls no hook when a fit ends by an exception."""
-        if self._state == "running" and self._fit is not None and not self._fit.is_on_stack(self._thread_id):
+        if self._state == "running" and self._frame is not None and not self._frame.is_on_stack(self._thread_id):
             self._state = "interrupted"
         return self._state == "running"
 
@@ -128,8 +130,7 @@ class FitMeasurement:
             return None
         return self.recorder.pull_overhead_s + self.probe.bookkeeping_s / self.probe.steps
 
-    def _collect_facts(self, model: Any, params: dict[str, Any]) -> RunProfile:
-        arguments = self._fit.arguments if self._fit is not None else {}
+    def _collect_facts(self, model: Any, params: dict[str, Any], arguments: Mapping[str, Any]) -> RunProfile:
         common = {
             "workers": arguments.get("workers"),
             "use_multiprocessing": arguments.get("use_multiprocessing"),
@@ -159,14 +160,11 @@ class FitMeasurement:
             self.note_not_measured("input_identity", f"{type(data).__name__} could not be described ({error})")
             return None
 
-    def _attach(self, model: Any, params: dict[str, Any]) -> None:
+    def _attach(self, model: Any, params: dict[str, Any], fit: compat.FitCall | None) -> None:
         """Find out how this fit's wait can be measured, and begin; or record why not."""
-        fit = self._fit
         if fit is None:
             self.note_not_measured("data_wait", "the profiler was not called by model.fit; only fit is measured")
             return
-        # Without the local variables of fit: they would keep the data alive after it.
-        fit = self._fit = dataclasses.replace(fit, arguments={})
         access = compat.find_step_access(model, fit)
         if isinstance(access, str):
             self.note_not_measured("data_wait", access)

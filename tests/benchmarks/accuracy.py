@@ -78,7 +78,9 @@ def main():
         truth, measured, tries = measure(load_ms, step_ms, prefetch, workers)
         row = f"{name:24} {load_ms:4}ms {step_ms:4}ms"
         if truth is None:
-            print(f"{row}   machine too noisy (free periods disagreed {tries} times); measured {measured:.3f}", flush=True)
+            print(
+                f"{row}   machine too noisy (free periods disagreed {tries} times); measured {measured:.3f}", flush=True
+            )
             failures += 1
             continue
         wrong = abs(measured - truth) > TOLERANCE

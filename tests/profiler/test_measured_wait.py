@@ -1,0 +1,196 @@
+"""The measured wait is of the right size for every kind of input; benchmarks/accuracy.py has the exact figures.
+
+Machines are shared, so each case is an order of size apart: about 0.6 against 0, within 0.15.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from keras_api import IS_KERAS_2, fit_with_workers, keras, tf
+from scripted import (
+    BATCH,
+    SleepingPyDataset,
+    free_dataset,
+    make_scripted_model,
+    mean_period_s,
+    sleeping_dataset,
+    sleeping_generator,
+)
+
+from kerasdiag import BottleneckProfiler
+from kerasdiag.profiler.data_probe import measure_pull_overhead
+
+pytestmark = pytest.mark.keras
+
+STEPS = 32
+LOAD_S, STEP_S = 0.06, 0.03
+
+
+def wait_of(data, step_s=STEP_S, workers=None, **arguments):
+    model = make_scripted_model(step_s)
+    profiler = BottleneckProfiler(report=None)
+    arguments = {"verbose": 0, "callbacks": [profiler], **arguments}
+    if workers is None:
+        model.fit(data, **arguments)
+    else:
+        fit_with_workers(model, data, workers, **arguments)
+    assert profiler.diagnosis.measured_steps >= 20, profiler.diagnosis.statement
+    return profiler.diagnosis.data_wait_fraction
+
+
+def test_loader_without_overlap():
+    """60 ms of loading before each 30 ms of computing: two thirds of the time is waiting."""
+    assert wait_of(sleeping_dataset(LOAD_S, STEPS)) == pytest.approx(2 / 3, abs=0.15)
+
+
+def test_prefetch_leaves_only_the_excess():
+    """With prefetch the same loader is waited for half of the time; the rest is hidden."""
+    assert wait_of(sleeping_dataset(LOAD_S, STEPS, prefetch=2)) == pytest.approx(1 / 2, abs=0.15)
+
+
+def test_fast_loader_is_not_waited_for():
+    """Nothing to wait for is close to zero, not merely small."""
+    assert wait_of(free_dataset(STEPS)) < 0.05
+
+
+def test_py_dataset_with_one_worker():
+    """Keras prepares the next batch in its own thread: the excess is visible."""
+    assert wait_of(SleepingPyDataset(LOAD_S, STEPS), workers=1) == pytest.approx(1 / 2, abs=0.2)
+
+
+def test_py_dataset_with_enough_workers():
+    """Four workers keep up with a loader twice as slow as the step."""
+    assert wait_of(SleepingPyDataset(LOAD_S, 60), workers=4) < 0.15
+
+
+def test_py_dataset_in_bursts():
+    """Four workers on a loader eight times as slow: half of the time is waiting, in bursts of four."""
+    assert wait_of(SleepingPyDataset(0.24, STEPS), workers=4) == pytest.approx(1 / 2, abs=0.15)
+
+
+def test_python_generator():
+    """A generator that sleeps is seen."""
+    fraction = wait_of(sleeping_generator(LOAD_S, STEPS), steps_per_epoch=STEPS)
+    assert fraction == pytest.approx(1 / 2, abs=0.2)
+
+
+def test_arrays():
+    """Arrays in memory are not waited for."""
+    x, y = np.zeros((STEPS * 4, 8), "float32"), np.zeros((STEPS * 4, 1), "float32")
+    assert wait_of(x, y=y, batch_size=4) < 0.05
+
+
+def test_image_data_generator():
+    """An ImageDataGenerator whose preprocessing takes long, the article's case, is input-bound."""
+
+    def slow(image):
+        time.sleep(0.015)
+        return image
+
+    generator = keras.preprocessing.image.ImageDataGenerator(preprocessing_function=slow)
+    flow = generator.flow(np.zeros((4 * STEPS, 4, 2, 1)), np.zeros((4 * STEPS, 1)), batch_size=4)
+    inputs = keras.Input((4, 2, 1))
+    from scripted import ScriptedModel
+
+    model = ScriptedModel(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
+    model.compile("sgd", "mse", jit_compile=False)
+    object.__setattr__(model, "step_s", STEP_S)
+    object.__setattr__(model, "stamps", [])
+    profiler = BottleneckProfiler(report=None)
+    model.fit(flow, verbose=0, callbacks=[profiler])
+    assert profiler.diagnosis.verdict == "input-bound"
+    assert profiler.diagnosis.data_wait_fraction == pytest.approx(1 / 2, abs=0.2)
+    data = profiler.profile.training_input
+    assert (data.kind, data.class_name, data.n) == ("image-data-generator", "NumpyArrayIterator", 4 * STEPS)
+
+
+@pytest.mark.skipif(not IS_KERAS_2, reason="fit_generator is of Keras 2 only")
+@pytest.mark.filterwarnings("ignore:.*fit_generator.*")
+def test_fit_generator():
+    """The article's own call, fit_generator with workers, is measured like fit."""
+    model = make_scripted_model(STEP_S)
+    profiler = BottleneckProfiler(report=None)
+    model.fit_generator(SleepingPyDataset(LOAD_S, STEPS), workers=1, verbose=0, callbacks=[profiler])
+    assert profiler.diagnosis.data_wait_fraction == pytest.approx(1 / 2, abs=0.2)
+    assert profiler.profile.training_input.workers == 1
+    assert profiler.profile.planned_steps_per_epoch == STEPS
+
+
+def test_run_eagerly():
+    """Eager steps are measured by the same marks."""
+    model = make_scripted_model(STEP_S, run_eagerly=True)
+    profiler = BottleneckProfiler(report=None)
+    model.fit(sleeping_dataset(LOAD_S, STEPS), verbose=0, callbacks=[profiler])
+    assert profiler.diagnosis.data_wait_fraction == pytest.approx(2 / 3, abs=0.15)
+
+
+def test_slow_validation_is_not_data_wait():
+    """Waiting for validation data is no wait of the training; its time is kept apart."""
+    model = make_scripted_model(STEP_S)
+    profiler = BottleneckProfiler(report=None)
+    arguments = {"validation_data": sleeping_dataset(0.1, 5), "epochs": 3}
+    model.fit(free_dataset(12), verbose=0, callbacks=[profiler], **arguments)
+    assert profiler.diagnosis.data_wait_fraction < 0.1
+    assert profiler.profile.validation_s > 1.0
+    assert profiler.diagnosis.mean_step_s == pytest.approx(STEP_S, rel=0.5)
+
+
+def test_slow_callback_counts_as_step_not_as_wait():
+    """A callback that takes long makes the step longer; it is not the data's fault."""
+
+    class Slow(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            time.sleep(0.03)
+
+    model = make_scripted_model(0.0)
+    profiler = BottleneckProfiler(report=None)
+    model.fit(free_dataset(STEPS), verbose=0, callbacks=[profiler, Slow()])
+    assert profiler.diagnosis.data_wait_fraction < 0.1
+    assert profiler.diagnosis.mean_step_s > 0.03
+
+
+def test_step_period_is_the_scripted_one():
+    """The mean step agrees with the stamps that the model itself takes."""
+    model = make_scripted_model(STEP_S)
+    profiler = BottleneckProfiler(report=None)
+    model.fit(sleeping_dataset(0.02, STEPS), verbose=0, callbacks=[profiler])
+    assert profiler.diagnosis.mean_step_s == pytest.approx(mean_period_s(model.stamps), rel=0.1)
+
+
+def test_smaller_last_batches_do_not_retrace():
+    """Each epoch's smaller last batch runs in the graph of the others: only warm-up is warm-up."""
+    x, y = np.zeros((42, 8), "float32"), np.zeros((42, 1), "float32")
+    profiler = BottleneckProfiler(report=None)
+    make_scripted_model(0.0).fit(x, y, batch_size=4, epochs=3, verbose=0, callbacks=[profiler])
+    assert profiler.profile.steps.num_steps == 33
+    assert sum(profiler.profile.steps.warm_up) == 5
+
+
+def test_pull_overhead_is_small_and_works_for_every_structure():
+    """Dictionaries, sparse and ragged parts, strings, unknown shapes."""
+    specs = [
+        tf.TensorSpec((None, 8), tf.float32),
+        {"image": tf.TensorSpec((None, 4, 4, 3), tf.uint8), "name": tf.TensorSpec((None,), tf.string)},
+        (tf.TensorSpec(None, tf.float32), tf.RaggedTensorSpec((None, None), tf.int32)),
+        (tf.SparseTensorSpec((None, 8), tf.float32), tf.TensorSpec((), tf.bool)),
+    ]
+    for spec in specs:
+        assert 0 < measure_pull_overhead(spec, time.perf_counter) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["dictionary", "sample weights"])
+def test_structure_of_the_batches_does_not_matter(kind):
+    """Named inputs and sample weights reach the step as they are."""
+    x, y = BATCH
+    named = kind == "dictionary"
+    inputs = keras.Input((8,), name="a")
+    model = keras.Model({"a": inputs} if named else inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse", jit_compile=False)
+    element = ({"a": x}, y) if named else (x, y, np.ones(len(x), "float32"))
+    profiler = BottleneckProfiler(report=None)
+    model.fit(tf.data.Dataset.from_tensors(element).repeat(30), verbose=0, callbacks=[profiler])
+    assert profiler.profile.not_measured.keys() <= {"gpu"}
+    assert profiler.diagnosis.measured_steps == 25

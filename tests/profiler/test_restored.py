@@ -1,0 +1,327 @@
+"""Whatever ends a fit, ``model.train_function`` is Keras' own again, and what was measured is not lost."""
+
+from __future__ import annotations
+
+import gc
+import time
+import weakref
+
+import numpy as np
+import pytest
+from keras_api import PyDataset, keras, tf
+from trainings import BATCH_SIZE, STEPS, Batches, are_equal, fit_arguments, make_arrays, make_model, outcome
+
+from kerasdiag import BottleneckProfiler
+from kerasdiag.profiler.data_probe import _TimedTrainFunction
+
+pytestmark = pytest.mark.keras
+
+
+class Boom(Exception):
+    """Raised on purpose."""
+
+
+class Raising(keras.callbacks.Callback):
+    """Raises in one hook, the n-th time it is called."""
+
+    def __init__(self, hook, at, error=Boom):
+        super().__init__()
+        self.calls = 0
+
+        def raise_here(*args, **kwargs):
+            self.calls += 1
+            if self.calls == at:
+                raise error
+
+        setattr(self, hook, raise_here)
+
+    def _implements_train_batch_hooks(self):
+        return True
+
+
+def train_function_of(model):
+    """What Keras would call now; made if it is not there."""
+    function = model.make_train_function() or model.train_function
+    assert not isinstance(function, _TimedTrainFunction)
+    return function
+
+
+def fit(model, callbacks, **arguments):
+    return model.fit(**{**fit_arguments("arrays"), "verbose": 0, **arguments}, callbacks=callbacks)
+
+
+def assert_is_original(model, original):
+    assert vars(model)["train_function"] is original
+
+
+def test_after_a_plain_fit():
+    """on_train_end leaves nothing."""
+    model = make_model()
+    original = train_function_of(model)
+    fit(model, [BottleneckProfiler(report=None)])
+    assert_is_original(model, original)
+
+
+HOOKS = [
+    ("on_train_batch_begin", 1),
+    ("on_train_batch_begin", 4),
+    ("on_train_batch_end", 1),
+    ("on_train_batch_end", 4),
+    ("on_epoch_begin", 1),
+    ("on_epoch_begin", 2),
+    ("on_epoch_end", 1),
+    ("on_test_begin", 1),
+    ("on_train_end", 1),
+]
+
+
+@pytest.mark.parametrize("order", ["profiler first", "profiler last"])
+@pytest.mark.parametrize(("hook", "at"), HOOKS)
+def test_after_an_exception_in_another_callback(hook, at, order):
+    """At once, while the exception is still being handled, wherever in the fit it was raised."""
+    model = make_model()
+    original = train_function_of(model)
+    profiler = BottleneckProfiler(report=None)
+    callbacks = [profiler, Raising(hook, at)]
+    x, y = make_arrays()
+    with pytest.raises(Boom) as caught:
+        fit(model, callbacks if order == "profiler first" else callbacks[::-1], epochs=2, validation_data=(x, y))
+    assert_is_original(model, original)
+    assert caught.value is not None  # the traceback, and with it the frame of fit, is still alive
+    expected = {"on_train_batch_begin": at - 1, "on_train_batch_end": at, "on_epoch_begin": (at - 1) * STEPS}.get(hook)
+    if expected is not None:
+        assert profiler.profile.steps.num_steps == expected
+    finished = hook == "on_train_end" and order == "profiler first"
+    assert profiler.profile.state == ("completed" if finished else "interrupted")
+
+
+@pytest.mark.parametrize("error", [Boom, KeyboardInterrupt])
+def test_after_an_exception_in_the_loader_or_the_step(error):
+    """Ctrl-C while Python code of the training runs: nothing left, nothing lost."""
+
+    class Interrupted(keras.Model):
+        def train_step(self, data):
+            if vars(self).get("steps_left") == 0:
+                raise error
+            object.__setattr__(self, "steps_left", vars(self).get("steps_left", 3) - 1)
+            return super().train_step(data)
+
+    inputs = keras.Input((8,))
+    model = Interrupted(inputs, keras.layers.Dense(3)(inputs))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, run_eagerly=True)
+    original = train_function_of(model)
+    profiler = BottleneckProfiler(report=None)
+    with pytest.raises(error):
+        fit(model, [profiler])
+    assert_is_original(model, original)
+    assert profiler.profile.steps.num_steps == 3
+    assert profiler.profile.state == "interrupted"
+
+
+def test_after_a_loader_that_raises():
+    """The loader's own exception comes through; the steps before it are kept."""
+
+    class Broken(Batches):
+        def __getitem__(self, index):
+            if index == 5:
+                raise Boom("a broken image")
+            return super().__getitem__(index)
+
+    model = make_model()
+    original = train_function_of(model)
+    profiler = BottleneckProfiler(report=None)
+    with pytest.raises(Exception, match=r"a broken image|Boom"):
+        fit(model, [profiler], x=Broken(), y=None, batch_size=None, shuffle=False)
+    assert_is_original(model, original)
+    assert profiler.profile.state == "interrupted"
+    assert profiler.profile.steps.num_steps == 5
+
+
+def test_between_two_steps_it_is_keras_own():
+    """Any callback that looks, or trains on a batch of its own, finds the original."""
+    seen = []
+
+    class Looks(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            seen.append(vars(self.model)["train_function"])
+
+        def on_train_batch_end(self, batch, logs=None):
+            if batch != 0:  # after the first step Keras' TensorBoard may be shown the traced graph
+                seen.append(vars(self.model)["train_function"])
+
+    model = make_model()
+    original = train_function_of(model)
+    for callbacks in ([BottleneckProfiler(report=None), Looks()], [Looks(), BottleneckProfiler(report=None)]):
+        fit(model, callbacks, epochs=2)
+    assert len(seen) > 4 * STEPS
+    assert all(function is original for function in seen)
+
+
+def test_a_callback_may_train_on_a_batch_of_its_own():
+    """train_on_batch inside a hook is not taken for a step of the fit."""
+
+    class Trains(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 3:
+                x, y = make_arrays()
+                self.model.train_on_batch(x[:BATCH_SIZE], y[:BATCH_SIZE])
+
+    def run(callbacks):
+        model = make_model(dropout=False)
+        return outcome(model, fit(model, [*callbacks, Trains()]))
+
+    profiler = BottleneckProfiler(report=None)
+    assert are_equal(run([]), run([profiler]))
+    assert profiler.profile.steps.num_steps == STEPS
+
+
+def test_two_profilers_share_one_measurement():
+    """Both see every step once; the training is the same; the original is back."""
+    plain = make_model()
+    expected = outcome(plain, fit(plain, [], epochs=2))
+    model = make_model()
+    original = train_function_of(model)
+    first, second = BottleneckProfiler(report=None), BottleneckProfiler(report=None)
+    assert are_equal(expected, outcome(model, fit(model, [first, second], epochs=2)))
+    assert_is_original(model, original)
+    assert first.profile.steps.wait_s == second.profile.steps.wait_s
+    assert first.profile.steps.period_s == second.profile.steps.period_s
+    assert first.profile.steps.num_steps == 2 * STEPS
+
+
+def test_before_and_in_a_second_fit_without_profiler():
+    """A fit without the profiler runs Keras' own function, also after an interrupted one."""
+    model = make_model()
+    profiler = BottleneckProfiler(report=None)
+    with pytest.raises(Boom):
+        fit(model, [profiler, Raising("on_train_batch_end", 3)])
+    before = profiler.profile
+    fit(model, [])
+    assert profiler.profile.steps == before.steps
+    fit(model, [profiler])
+    assert profiler.profile.steps.num_steps == STEPS
+    assert profiler.profile.state == "completed"
+
+
+def test_a_function_left_armed_passes_on_and_goes():
+    """Ctrl-C in the instant between arming and the call leaves ours behind: the next fit gets rid of it."""
+    model = make_model()
+    original = train_function_of(model)
+    profiler = BottleneckProfiler(report=None)
+
+    for next_callbacks in ([], [BottleneckProfiler(report=None)]):
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(**fit_arguments("arrays"), verbose=0, callbacks=[ArmsAndLeaves(profiler)])
+        assert isinstance(vars(model)["train_function"], _TimedTrainFunction)
+        steps_before = profiler.profile.steps.num_steps
+        fit(model, next_callbacks)
+        assert_is_original(model, original)
+        assert profiler.profile.steps.num_steps == steps_before
+
+
+class ArmsAndLeaves(BottleneckProfiler):
+    """Stands for a Ctrl-C that hits right after arming: the container's hook raises with our function in place."""
+
+    def __init__(self, profiler):
+        super().__init__(report=None)
+        self.profiler = profiler
+
+    def on_train_begin(self, logs=None):
+        self.profiler.set_model(self.model)
+        self.profiler.on_train_begin()
+        probe = self.profiler._measurement.probe
+        steps = []
+
+        def begin(batch, logs=None):
+            probe._on_batch_begin(batch, logs)
+            steps.append(batch)
+            if len(steps) == 3:
+                raise KeyboardInterrupt
+
+        probe._container().on_train_batch_begin = begin
+
+
+def test_a_function_made_anew_in_the_middle_is_measured_too():
+    """Unfreezing layers in a callback makes Keras build a new step; the profiler follows."""
+
+    class Remakes(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.train_function = None
+                made = self.model.make_train_function(force=True)
+                self.model.train_function = made or self.model.train_function
+
+    def run(callbacks):
+        model = make_model(dropout=False)
+        return outcome(model, fit(model, [*callbacks, Remakes()], epochs=2))
+
+    plain = run([])
+    profiler = BottleneckProfiler(report=None)
+    assert are_equal(plain, run([profiler]))
+    assert profiler.profile.steps.num_steps == 2 * STEPS
+
+
+def test_the_data_is_not_kept_alive():
+    """A profiler that is kept for its numbers does not keep gigabytes of images with it."""
+    profiler = BottleneckProfiler(report=None)
+    model = make_model()
+    data = Batches()
+    reference = weakref.ref(data)
+    model.fit(data, verbose=0, callbacks=[profiler])
+    del data
+    profiler.set_model(None)
+    for _ in range(3):
+        gc.collect()
+    assert reference() is None or _is_held_by_keras(Batches, model)
+    assert profiler.profile.steps.num_steps == STEPS
+
+
+def _is_held_by_keras(kind, model):
+    """Whether Keras alone, without any profiler, keeps the input alive too."""
+    data = kind()
+    reference = weakref.ref(data)
+    model.fit(data, verbose=0)
+    del data
+    gc.collect()
+    return reference() is not None
+
+
+def test_keras_tensorboard_works_beside(tmp_path):
+    """It reads the traced graph of the step right after the first one, and still finds it."""
+    pytest.importorskip("tensorboard")
+    for callbacks in ([BottleneckProfiler(report=None)], []):
+        model = make_model()
+        folder = tmp_path / str(len(callbacks))
+        board = keras.callbacks.TensorBoard(folder, write_graph=True, update_freq=1, profile_batch=0)
+        fit(model, [*callbacks, board])
+    files = [sorted(path.name.split(".")[0] for path in (tmp_path / str(n)).rglob("events*")) for n in (0, 1)]
+    assert files[0] == files[1]
+    tags = [_summary_tags(tmp_path / str(n)) for n in (0, 1)]
+    assert tags[0] == tags[1]
+
+
+def _summary_tags(folder):
+    tags = set()
+    for file in folder.rglob("events*"):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            tags |= {value.tag for value in event.summary.value}
+            if event.graph_def:
+                tags.add("<graph>")
+    return tags
+
+
+def test_batches_that_come_late_are_seen_as_they_are():
+    """The wait is the loader's, the step the model's, however the fit was entered."""
+
+    class Slow(PyDataset):
+        def __len__(self):
+            return 32
+
+        def __getitem__(self, index):
+            time.sleep(0.02)
+            return np.zeros((4, 8), "float32"), np.zeros(4, "int64")
+
+    profiler = BottleneckProfiler(report=None)
+    make_model().fit(Slow(), verbose=0, callbacks=[profiler])
+    assert profiler.diagnosis.data_wait_fraction > 0.6
