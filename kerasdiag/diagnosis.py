@@ -174,13 +174,12 @@ def _state(
     waited = f"{fraction * 100:.1f} % of the training time was waiting for data"
     if interval is not None:
         waited += f" (95 % interval {interval[0] * 100:.1f} to {interval[1] * 100:.1f} %)"
-    faster = "more than 100" if speedup > 100 else f"{speedup:.2f}" if speedup < 10 else f"{speedup:.0f}"
-    gain = f"an input pipeline that keeps up makes training at most {faster} times faster"
-    if verdict is Verdict.INPUT_BOUND:
-        return f"Input-bound: {waited}; therefore {gain.replace('at most', 'up to')}."
-    if verdict is Verdict.PARTLY_INPUT_BOUND:
-        return f"Partly input-bound: {waited}; therefore {gain}."
-    return f"Compute-bound: only {waited}; therefore {gain}, and the step itself is what to speed up."
+    if verdict is Verdict.COMPUTE_BOUND:
+        return f"Compute-bound: only {waited}; therefore speed up the step itself, not the input pipeline."
+    bound = "at most" if verdict is Verdict.PARTLY_INPUT_BOUND else "up to"
+    faster = f"{bound} {speedup:.2f}" if speedup < 10 else f"{bound} {speedup:.0f}" if speedup <= 100 else "over 100"
+    name = "Input-bound" if verdict is Verdict.INPUT_BOUND else "Partly input-bound"
+    return f"{name}: {waited}; therefore an input pipeline that keeps up makes training {faster} times faster."
 
 
 def _findings(

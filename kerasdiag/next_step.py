@@ -15,6 +15,10 @@ from kerasdiag.profile import RunProfile
 
 Advice = Callable[[RunProfile, InputIdentity, float], Remedy]
 
+# Workers are threads that share the interpreter; the article's reader stops at 16, and studies of
+# loaders (Lotus, IISWC 2024) see nothing come of more than about 20.
+MAX_WORKERS = 16
+
 
 def next_step(verdict: str, profile: RunProfile, speedup_if_fixed: float | None) -> Remedy | None:
     """Return what to do about ``verdict``, or None where nothing needs doing.
@@ -42,8 +46,8 @@ def suggest_workers(profile: RunProfile, data: InputIdentity, factor: float) -> 
     """
     now = max(1, data.workers or 1)
     cores = profile.cores or 1
-    wanted = max(now + 1, math.ceil(now * factor))
-    suggested = min(wanted, max(2, cores))
+    wanted = max(now + 1, math.ceil(now * factor - 0.01))  # 7.0000001 is 7
+    suggested = min(wanted, max(2, cores), MAX_WORKERS)
     return suggested if suggested > now else None
 
 
@@ -51,11 +55,14 @@ def _advise_py_dataset(profile: RunProfile, data: InputIdentity, factor: float) 
     workers = suggest_workers(profile, data, factor)
     if workers is None:
         return Remedy(
-            f"The {data.workers} workers already use the {profile.cores} cores: do less per batch. Decode and resize "
+            f"{data.workers} workers on {profile.cores} cores are all that helps: do less per batch. Decode and resize "
             "the images once, keep the result on disk or in memory, and only augment while training."
         )
     ran = f"Batches were prepared by {max(1, data.workers or 1)} worker{'s' if (data.workers or 1) > 1 else ''}"
-    text = f"{ran}; this machine has {profile.cores} cores. Try {workers} workers and profile again:"
+    text = f"{ran}; this process has {profile.cores} cores. Try {workers} workers and profile again"
+    if factor > workers / max(1, data.workers or 1) + 0.01:
+        text += f"; it needs batches {factor:.1f} times as fast, so part of the wait will stay"
+    text += ":"
     if _takes_workers_in_fit(profile):
         return Remedy(text, (f"model.fit(train_data, workers={workers}, callbacks=[profiler])",))
     return Remedy(text, (f"train_data.workers = {workers}", "model.fit(train_data, callbacks=[profiler])"))

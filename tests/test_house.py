@@ -149,3 +149,11 @@ def test_unknown_name_is_an_attribute_error_that_lists_the_public_ones():
 def test_dir_shows_the_public_names():
     """Completion in a notebook offers the public names."""
     assert set(dir(kerasdiag)) == set(kerasdiag.__all__)
+
+
+def test_every_test_says_in_a_sentence_what_it_shows():
+    """A test without a docstring leaves the reader guessing what broke."""
+    for path in sorted(Path(__file__).parent.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                assert ast.get_docstring(node), f"{path.name}: {node.name}"

@@ -33,14 +33,22 @@ def test_indexed_loader_gets_workers_on_keras_2(kind, software):
 
 
 def test_workers_do_not_exceed_the_cores():
-    """Sixteen-fold demand on eight cores is eight workers."""
-    assert "workers = 8" in advice(make_input(), wait_s=0.75)
+    """Sixteen-fold demand on eight cores is eight workers, and the rest of the wait is not hidden."""
+    text = advice(make_input(), wait_s=0.75)
+    assert "train_data.workers = 8" in text
+    assert "16.0 times as fast, so part of the wait will stay" in text
+    assert "will stay" not in advice(make_input())
+
+
+def test_workers_have_a_limit_of_their_own():
+    """No machine gains from hundreds of threads."""
+    assert "train_data.workers = 16" in advice(make_input(), wait_s=50, cores=512)
 
 
 def test_workers_that_use_all_cores_are_not_raised():
     """More threads than cores only make each slower: then it is less work per batch."""
     text = advice(make_input(workers=8))
-    assert "8 workers already use the 8 cores" in text
+    assert "8 workers on 8 cores" in text
     assert "workers =" not in text
 
 

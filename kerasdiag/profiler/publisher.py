@@ -51,7 +51,7 @@ class Publisher:
                 warnings.warn(
                     f"kerasdiag cannot write its report to {path}: {reason}. The training goes on; the profile stays "
                     "readable as profiler.profile. Choose a path in a folder you may write to.",
-                    stacklevel=4,
+                    stacklevel=3,
                 )
         self._announced: Verdict | None = None
         self._failed: set[str] = set()
