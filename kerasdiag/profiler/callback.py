@@ -205,6 +205,8 @@ class BottleneckProfiler:
         measurement.exclude(self._announce_and_remember)
 
     def _announce_and_remember(self) -> None:
+        if self._measurement is None or not self._measurement.has_time_for_a_verdict:
+            return  # very many very short epochs
         diagnosis = self.diagnosis
         self._publisher.announce(diagnosis)
         self._publisher.remember(diagnosis)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasdiag import compat
+from kerasdiag.profiler.pull_overhead import PullOverhead
 from kerasdiag.profiler.recorder import StepRecorder
 
 METHOD = "one-step-function"
@@ -60,6 +61,7 @@ class StepProbe:
         self._traces = 0
         self.original: Any = None
         self._one_step: Callable[[Any], Any] | None = None
+        self._pull_overhead: PullOverhead | None = None
         self._graph_attribute = None if self._run_eagerly else compat.graph_attribute(model, access)
         self._timed = _TimedTrainFunction(self)
         # Keras makes the container for this fit and drops it with it. It holds us, not we it: so
@@ -143,7 +145,8 @@ class StepProbe:
         try:
             type(container).on_train_batch_end(container, batch, logs)
         finally:
-            attributes[attribute] = original
+            if attributes.get(attribute) is self._one_step:
+                attributes[attribute] = original
 
     def _arm(self) -> None:
         # Through __dict__: Keras' own __setattr__ would take the function for a layer or a
@@ -163,30 +166,33 @@ class StepProbe:
 
     def run(self, iterator: Any, caller: Any) -> Any:
         """Stand in for ``train_function(iterator)``: pull, time, run Keras' step, time."""
-        entered_s = self._clock()
         self._disarm()
         if self._container() is None or not self._frame.is_frame(caller):
             return self.original(iterator)  # left armed by an exception; another fit found it
-        one_step = self._one_step or self._prepare(iterator)
-        if one_step is None:
-            return self.original(iterator)
         try:
-            start_s = self._clock()
-            batch = next(iterator)
-            ready_s = self._clock()
-            logs = one_step(batch)
-            end_s = self._clock()
+            return self._run_step(iterator)
         except StopIteration:  # the input has run out: no step, the epoch is over
             raise
         except BaseException as error:
             self._report_exception(error)
             raise
+
+    def _run_step(self, iterator: Any) -> Any:
+        one_step = self._one_step or self._prepare(iterator)
+        if one_step is None:
+            return self.original(iterator)
+        self._price_a_pull()
+        start_s = self._clock()
+        batch = next(iterator)
+        ready_s = self._clock()
+        logs = one_step(batch)
+        end_s = self._clock()
         try:
             compiled = self._has_compiled(one_step, batch)
             for recorder in self.recorders:
                 recorder.add_step(start_s, ready_s, end_s, compiled=compiled)
             self.steps += 1
-            self.bookkeeping_s += start_s - entered_s + self._clock() - end_s
+            self.bookkeeping_s += self._clock() - end_s
         except Exception as fault:
             self._stop_recording(f"the profiler failed in a step ({_name(fault)})")
         return logs
@@ -205,12 +211,25 @@ class StepProbe:
             self._give_up(f"the step could not be taken apart ({_name(fault)})")
             return None
         try:
-            overhead_s = measure_pull_overhead(iterator.element_spec, self._clock)
-            for recorder in self.recorders:
-                recorder.pull_overhead_s = overhead_s
+            self._pull_overhead = PullOverhead(iterator.element_spec, self._clock)
         except Exception as fault:
             self._stop_recording(f"the cost of pulling a batch could not be measured ({_name(fault)})")
         return self._one_step
+
+    def _price_a_pull(self) -> None:
+        """Take one more sample of what asking costs; its time is nobody's."""
+        overhead = self._pull_overhead
+        if overhead is None or overhead.is_known or not self.steps:
+            return
+        try:
+            began_s = self._clock()
+            overhead.sample()
+            spent_s = self._clock() - began_s
+            for recorder in self.recorders:
+                recorder.pull_overhead_s = overhead.seconds
+                recorder.exclude(spent_s)
+        except Exception as fault:
+            self._stop_recording(f"the cost of pulling a batch could not be measured ({_name(fault)})")
 
     def _has_compiled(self, one_step: Any, batch: Any) -> bool:
         """Tell whether this step traced, or compiled for a shape of batch it had not met."""
@@ -262,34 +281,6 @@ class _TimedTrainFunction:
 
     def __call__(self, iterator: Any) -> Any:
         return self._probe.run(iterator, sys._getframe(1))
-
-
-def measure_pull_overhead(element_spec: Any, clock: Callable[[], float], pulls: int = 32) -> float:
-    """Return the seconds that one ``next`` costs on an input of this structure that is always ready.
-
-    Args:
-        element_spec: Structure of ``tf.TypeSpec`` of the batches.
-        clock: Seconds.
-        pulls: How often to pull; the median counts.
-    """
-    tensorflow = sys.modules["tensorflow"]
-    specs = tensorflow.nest.flatten(element_spec)
-    tensors = tuple(
-        tensorflow.zeros([side or 1 for side in spec.shape], spec.dtype)
-        if isinstance(spec, tensorflow.TensorSpec)
-        and spec.shape.rank is not None
-        and (spec.dtype.is_floating or spec.dtype.is_integer or spec.dtype.is_bool)
-        else tensorflow.constant(0)
-        for spec in specs
-    )
-    ready = iter(tensorflow.data.Dataset.from_tensors(tensors).repeat(pulls + 1))
-    next(ready)
-    durations = []
-    for _ in range(pulls):
-        start_s = clock()
-        next(ready)
-        durations.append(clock() - start_s)
-    return sorted(durations)[len(durations) // 2]
 
 
 def _name(fault: Exception) -> str:

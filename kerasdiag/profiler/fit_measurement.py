@@ -91,6 +91,11 @@ class FitMeasurement:
             self.probe.remove_listener(self.recorder)
         self._gpu.stop()
 
+    @property
+    def has_time_for_a_verdict(self) -> bool:
+        """Whether verdicts have cost so little yet that another one is not felt: 1 %, and 0.1 s in all cases."""
+        return self._verdicts_s < max(0.1, 0.01 * (self._clock() - self._origin_s))
+
     def exclude(self, action: Callable[[], None]) -> None:
         """Run something of our own between two steps without counting its time as the training's."""
         began_s = self._clock()

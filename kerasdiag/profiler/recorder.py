@@ -27,7 +27,7 @@ class StepRecorder:
         Args:
             origin_s: The time that ``StepTimes.start_s`` counts from.
             pull_overhead_s: Cost of a pull from an input that is always ready; it is the price of
-                asking, not of waiting, and is taken out of every wait.
+                asking, not of waiting, and is taken out of every wait. May be set later.
         """
         self.origin_s = origin_s
         self.pull_overhead_s = pull_overhead_s
@@ -37,7 +37,7 @@ class StepRecorder:
         self._epochs = array("l")
         self._steps = array("l")
         self._starts = array("d")
-        self._waits = array("d")
+        self._waits = array("d")  # with the price of asking
         self._periods = array("d")
         self._warm_ups = array("b")
         self._merged_steps = 1  # steps that a full row holds
@@ -59,8 +59,7 @@ class StepRecorder:
         """
         self._close(start_s)
         warm_up = compiled or self.steps_seen < WARM_UP_STEPS
-        wait_s = max(0.0, ready_s - start_s - self.pull_overhead_s)
-        self._open = _OpenStep(start_s, wait_s, end_s, warm_up)
+        self._open = _OpenStep(start_s, ready_s - start_s, end_s, warm_up)
         self.steps_seen += 1
         self.measured_steps += not warm_up
 
@@ -84,14 +83,16 @@ class StepRecorder:
         rows = list(zip(self._epochs, self._steps, self._starts, self._waits, self._periods, self._warm_ups))
         if self._open is not None:
             rows.append(self._row(self._open.end_s + self._open.excluded_s))
-        epoch, steps, starts, waits, periods, warm_ups = zip(*rows) if rows else ((),) * 6
+        epoch, steps, starts, pulls, periods, warm_ups = zip(*rows) if rows else ((),) * 6
+        # Here, since the price of asking is known only after the first steps.
+        waits = tuple(round(max(0.0, pull - count * self.pull_overhead_s), 7) for pull, count in zip(pulls, steps))
         return StepTimes(epoch, steps, starts, waits, periods, warm_ups)
 
     def _row(self, next_start_s: float) -> tuple[int, int, float, float, float, int]:
         step = self._open
         assert step is not None  # callers have looked
         # A period shorter than its wait cannot be; the clock marks of a step are ordered, so this
-        # only guards the subtraction of the pull overhead and of excluded time.
+        # only guards the subtraction of excluded time.
         period_s = max(next_start_s - step.start_s - step.excluded_s, step.wait_s)
         start_s = step.start_s - self.origin_s
         return self.epoch, 1, round(start_s, 7), round(step.wait_s, 7), round(period_s, 7), int(step.warm_up)

@@ -177,7 +177,7 @@ def _method_line(profile: RunProfile) -> str:
     )
     line = f"{profile.method}, {versions}"
     if profile.added_s_per_step is not None:
-        line += f"; profiling cost {profile.added_s_per_step * 1e6:.0f} us per step"
+        line += f"; profiling cost at most {profile.added_s_per_step * 1e6:.0f} us per step"
         line += f" and {_duration(profile.verdicts_s)} for the verdicts" if profile.verdicts_s >= 0.001 else ""
     return line
 

@@ -197,6 +197,16 @@ def test_last_profile_of_an_input_is_found_by_the_next_run():
     assert find_last_profile(identify_input(Batches(examples=80))) is None
 
 
+def test_thousands_of_short_epochs_are_not_slowed():
+    """A verdict after each epoch of a millisecond would cost more than the epoch."""
+    profiler = BottleneckProfiler(report=None)
+    model = make_scripted_model(0.0)
+    model.fit(free_dataset(1), epochs=300, verbose=0, callbacks=[profiler])
+    profile = profiler.profile
+    assert profile.steps.num_steps == 300
+    assert profile.verdicts_s < 0.3
+
+
 def test_evaluate_and_predict_are_accepted_and_not_measured():
     """The same callback list can be passed everywhere."""
     model, profiler = make_model(), BottleneckProfiler(report=None)
@@ -280,7 +290,7 @@ FAULTS = {
     "ending a step": (StepRecorder, "end_step"),
     "ending an epoch": (StepRecorder, "end_epoch"),
     "taking the step apart": (data_probe.compat, "one_step_function"),
-    "calibrating": (data_probe, "measure_pull_overhead"),
+    "calibrating": (data_probe, "PullOverhead"),
     "finding fit": (fit_measurement.compat, "find_fit_call"),
     "describing the machine": (fit_measurement, "usable_cores"),
     "starting NVML": (fit_measurement.GpuSampler, "start"),

@@ -1,0 +1,73 @@
+"""What does the profiler add to a step? Prints microseconds per step and fails above the target.
+
+    python tests/benchmarks/overhead.py
+
+A model of almost no work on a pipeline that is always ready: with and without the profiler in
+interleaved rounds of one process, medians. The target is 100 us on Keras 3.7 and newer, 400 us on
+older ones.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+os.environ["KERASDIAG_CACHE_DIR"] = tempfile.mkdtemp()
+
+from keras_api import KERAS_VERSION, TRAINS_WITH_PYTHON_FUNCTION, keras, tf
+from scripted import BATCH
+
+from kerasdiag import BottleneckProfiler
+
+ROUNDS = 9
+STEPS = 1500
+MAX_WAIT = 0.05  # else a training of very short steps would be told to mend its input
+TARGET_US = 400 if TRAINS_WITH_PYTHON_FUNCTION else 100
+
+
+def make_model():
+    """A model of almost no work."""
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse", jit_compile=False)
+    return model
+
+
+def step_us(model, data, profiler):
+    """Microseconds per step of one fit."""
+    start = time.perf_counter()
+    model.fit(data, verbose=0, callbacks=[profiler] if profiler else [])
+    return (time.perf_counter() - start) / STEPS * 1e6
+
+
+def main():
+    data = tf.data.Dataset.from_tensors(BATCH).repeat(STEPS).prefetch(4)
+    models = {False: make_model(), True: make_model()}
+    rounds = {False: [], True: []}
+    for number in range(ROUNDS + 1):
+        for profiled, model in models.items():
+            profiler = BottleneckProfiler(report=None) if profiled else None
+            duration = step_us(model, data, profiler)
+            if number:  # the first round traces
+                rounds[profiled].append(duration)
+    plain, profiled = (statistics.median(rounds[key]) for key in (False, True))
+    verdicts_us = profiler.profile.verdicts_s / STEPS * 1e6
+    per_step = profiled - plain - verdicts_us
+    print(f"TensorFlow {tf.__version__}, Keras {KERAS_VERSION} ({keras.__name__})")
+    print(f"step without {plain:.0f} us, with {profiled:.0f} us: {profiled - plain:+.0f} us in all")
+    print(
+        f"  of these {verdicts_us:.0f} us are {profiler.profile.verdicts_s * 1e3:.0f} ms of verdicts over {STEPS} steps"
+    )
+    print(f"  added to each step {per_step:+.0f} us (target: at most {TARGET_US})")
+    print(f"  the report itself states {profiler.profile.added_s_per_step * 1e6:.0f} us")
+    wait = profiler.diagnosis.data_wait_fraction
+    print(f"  measured wait {wait:.3f}: the pipeline is always ready (target: below {MAX_WAIT})")
+    return 0 if per_step <= TARGET_US and wait < MAX_WAIT else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
