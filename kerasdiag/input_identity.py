@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Optional  # Optional: Python 3.9 cannot evaluate "X | None", and the JSON reader does
 
+from kerasdiag import compat
+
 IMAGE_DATA_GENERATOR = "image-data-generator"
 PY_DATASET = "py-dataset"
 TF_DATA = "tf-data"
@@ -181,4 +183,10 @@ def _pipeline(data: Any) -> tuple[str, ...]:
         if name != "Options":
             names.append(name)
         node = getattr(node, "_input_dataset", None)
-    return tuple(reversed(names))
+    names.reverse()
+    try:
+        if names and not names[-1].startswith("Prefetch") and compat.adds_prefetch(data):
+            names.append("Prefetch (added by tf.data)")
+    except Exception:  # a DistributedDataset has no options; nothing is added to what is known
+        return tuple(names)
+    return tuple(names)

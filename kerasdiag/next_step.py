@@ -75,11 +75,16 @@ def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> 
             "A map of this dataset runs on one core, one element after the other. Let it use all of them:",
             ("dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)",),
         )
-    if any(operation in ("Generator", "FlatMap") for operation in operations[:3]):
+    if operations[:2] == ("Tensor", "FlatMap"):  # what Dataset.from_generator is made of
         return Remedy(
             "The dataset reads from a Python generator, which one core runs. Move the work out of it: yield file "
             "names only, and read and decode in a parallel map:",
             ("dataset = dataset.map(load_image, num_parallel_calls=tf.data.AUTOTUNE)",),
+        )
+    if "FlatMap" in operations or "Interleave" in operations:
+        return Remedy(
+            "The files of this dataset are read one after the other. Read several at a time:",
+            ("files.interleave(open_file, num_parallel_calls=tf.data.AUTOTUNE)",),
         )
     if operations and not any(operation.startswith("Prefetch") for operation in operations):
         return Remedy(

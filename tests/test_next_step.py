@@ -59,7 +59,14 @@ def test_sequential_map_is_named():
 
 def test_generator_inside_tf_data_is_named():
     """Neither prefetch nor a parallel map helps a Python generator at the source."""
-    assert "Python generator" in advice(make_input("tf-data", pipeline=("TensorSlice", "FlatMap", "Prefetch")))
+    assert "Python generator" in advice(make_input("tf-data", pipeline=("Tensor", "FlatMap", "Prefetch")))
+
+
+def test_files_read_one_after_the_other_are_named():
+    """flat_map over files is not a Python generator, and can be read in parallel."""
+    for operation in ("FlatMap", "Interleave"):
+        text = advice(make_input("tf-data", pipeline=("TensorSlice", operation, "Batch", "Prefetch")))
+        assert "interleave(open_file, num_parallel_calls" in text
 
 
 def test_missing_prefetch_is_named():
@@ -112,7 +119,7 @@ def test_nothing_names_what_does_not_exist_yet():
 def test_code_fits_the_panel():
     """A line to copy is not broken in two at 80 columns."""
     for kind in (*NEXT_STEPS, "other"):
-        for pipeline in ((), ("TensorSlice", "Map"), ("TensorSlice", "FlatMap"), ("TensorSlice", "Batch")):
+        for pipeline in ((), ("Range", "Map"), ("Tensor", "FlatMap"), ("Range", "FlatMap"), ("Range", "Batch")):
             for wait_s in (0.0, 0.1):
                 data = make_input(kind, **({"pipeline": pipeline} if kind == "tf-data" else {}))
                 remedy = diagnose(make_profile(wait_s, training_input=data)).next_step
