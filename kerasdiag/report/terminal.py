@@ -32,6 +32,7 @@ def render(diagnosis: Diagnosis, *, width: int = 80, color: bool = False, ascii_
         file=io.StringIO(),
         width=max(40, width),
         force_terminal=color,
+        force_jupyter=False,  # else rich displays the panel itself in a notebook, and returns nothing
         color_system="standard" if color else None,
         legacy_windows=False,
         highlight=False,

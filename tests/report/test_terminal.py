@@ -100,6 +100,15 @@ def test_stream_that_is_no_file():
     assert "kerasdiag: input-bound" in render_for(Notebook(), diagnose(PROFILES["input_bound"]))
 
 
+def test_in_a_notebook_kernel(monkeypatch):
+    """rich would display the panel itself there and return nothing, so a report file would be empty."""
+    from rich import console
+
+    expected = render(diagnose(PROFILES["input_bound"]))
+    monkeypatch.setattr(console, "_is_jupyter", lambda: True)
+    assert render(diagnose(PROFILES["input_bound"])) == expected
+
+
 def test_unknown_extension_lists_the_known_ones():
     """A format that does not exist (yet) is refused before the training, with those that do."""
     with pytest.raises(ReportError, match=r"\.json, \.txt.*Received: 'run\.xml'"):
