@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -110,7 +111,7 @@ class BottleneckProfiler:
             self._measurement.finish("interrupted")
         self._next_look = MIN_MEASURED_STEPS
         self._publisher.begin_fit()
-        measurement = self._measurement = FitMeasurement(self.model, self.params)
+        measurement = self._measurement = FitMeasurement(self.model, self.params, self._conclude_abandoned)
         if measurement.probe is not None:
             measurement.probe.on_step_end.append(self._look_at_steps)
             measurement.probe.on_exception.append(self._conclude_interrupted)
@@ -215,6 +216,12 @@ class BottleneckProfiler:
     def _conclude_interrupted(self, error: BaseException) -> None:
         """Keep everything when a step or a callback raised: Keras calls no hook then."""
         self._conclude("interrupted", show_panel=isinstance(error, KeyboardInterrupt))
+
+    @_guarded
+    def _conclude_abandoned(self) -> None:
+        """The same where the exception did not pass through us. Which it was is known only if nobody caught it."""
+        uncaught = getattr(sys, "last_type", None)
+        self._conclude("interrupted", show_panel=uncaught is None or issubclass(uncaught, KeyboardInterrupt))
 
     def _conclude(self, state: str, *, show_panel: bool = True) -> None:
         if self._measurement is None:

@@ -135,6 +135,9 @@ class StepProbe:
                 notify()
         except Exception as fault:
             self._stop_recording(f"the profiler failed after a step ({_name(fault)})")
+        except BaseException as interrupt:  # Ctrl-C while we print a verdict
+            self._report_exception(interrupt)
+            raise
 
     def _call_with_graph_shown(self, container: Any, batch: int, logs: Any) -> None:
         """Let Keras' TensorBoard find the traced graph: the original has none, as ours ran instead."""

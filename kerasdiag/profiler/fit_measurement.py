@@ -6,6 +6,7 @@ import dataclasses
 import platform
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -26,12 +27,19 @@ from kerasdiag.profiler.recorder import StepRecorder
 class FitMeasurement:
     """Measures one fit, from ``on_train_begin`` on, until it is finished."""
 
-    def __init__(self, model: Any, params: dict[str, Any], clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        model: Any,
+        params: dict[str, Any],
+        on_abandoned: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         """Begin to measure.
 
         Args:
             model: The model that is being trained.
             params: What Keras tells its callbacks: ``epochs``, ``steps``, ``verbose``.
+            on_abandoned: Called when the fit is gone and nobody has called ``finish``.
             clock: Seconds, monotonic.
         """
         self._clock = clock
@@ -51,6 +59,9 @@ class FitMeasurement:
         self._frame = fit.frame if fit is not None else None
         self._facts = self._collect_facts(model, params, fit.arguments if fit is not None else {})
         self._attach(model, params, fit)
+        # Keras drops its callback container with the fit, however that ended; at the latest this
+        # runs when the interpreter exits. It is how a Ctrl-C inside Keras' own code is noticed.
+        self._end_of_fit = weakref.finalize(fit.callbacks, on_abandoned) if fit is not None else None
         self._gpu.start(self._origin_s)
 
     @property
@@ -87,6 +98,8 @@ class FitMeasurement:
         """
         if self._state == "running":
             self._state = state
+        if self._end_of_fit is not None:
+            self._end_of_fit.detach()
         if self.probe is not None:
             self.probe.remove_listener(self.recorder)
         self._gpu.stop()

@@ -30,6 +30,11 @@ LOAD_S, STEP_S = 0.06, 0.03
 
 
 def wait_of(data, step_s=STEP_S, workers=None, **arguments):
+    """Train the scripted model; return the measured wait, checked against the truth by the model's own stamps.
+
+    Queues that filled while the model was traced make a run wait less than load and step promise;
+    the stamps know. What is neither sleep nor wait takes about 2 ms.
+    """
     model = make_scripted_model(step_s)
     profiler = BottleneckProfiler(report=None)
     arguments = {"verbose": 0, "callbacks": [profiler], **arguments}
@@ -38,17 +43,19 @@ def wait_of(data, step_s=STEP_S, workers=None, **arguments):
     else:
         fit_with_workers(model, data, workers, **arguments)
     assert profiler.diagnosis.measured_steps >= 20, profiler.diagnosis.statement
+    truth = max(0.0, 1 - (step_s + 0.002) / mean_period_s(model.stamps))
+    assert profiler.diagnosis.data_wait_fraction == pytest.approx(truth, abs=0.15)
     return profiler.diagnosis.data_wait_fraction
 
 
 def test_loader_without_overlap():
     """60 ms of loading before each 30 ms of computing: two thirds of the time is waiting."""
-    assert wait_of(sleeping_dataset(LOAD_S, STEPS)) == pytest.approx(2 / 3, abs=0.15)
+    assert wait_of(sleeping_dataset(LOAD_S, STEPS)) > 0.5
 
 
 def test_prefetch_leaves_only_the_excess():
     """With prefetch the same loader is waited for half of the time; the rest is hidden."""
-    assert wait_of(sleeping_dataset(LOAD_S, STEPS, prefetch=2)) == pytest.approx(1 / 2, abs=0.15)
+    assert 0.3 < wait_of(sleeping_dataset(LOAD_S, STEPS, prefetch=2)) < 0.6
 
 
 def test_fast_loader_is_not_waited_for():
@@ -58,7 +65,7 @@ def test_fast_loader_is_not_waited_for():
 
 def test_py_dataset_with_one_worker():
     """Keras prepares the next batch in its own thread: the excess is visible."""
-    assert wait_of(SleepingPyDataset(LOAD_S, STEPS), workers=1) == pytest.approx(1 / 2, abs=0.2)
+    assert wait_of(SleepingPyDataset(LOAD_S, 2 * STEPS), workers=1) > 0.2
 
 
 def test_py_dataset_with_enough_workers():
@@ -68,13 +75,12 @@ def test_py_dataset_with_enough_workers():
 
 def test_py_dataset_in_bursts():
     """Four workers on a loader eight times as slow: half of the time is waiting, in bursts of four."""
-    assert wait_of(SleepingPyDataset(0.24, STEPS), workers=4) == pytest.approx(1 / 2, abs=0.15)
+    assert wait_of(SleepingPyDataset(0.24, 2 * STEPS), workers=4) > 0.2
 
 
 def test_python_generator():
     """A generator that sleeps is seen."""
-    fraction = wait_of(sleeping_generator(LOAD_S, STEPS), steps_per_epoch=STEPS)
-    assert fraction == pytest.approx(1 / 2, abs=0.2)
+    assert wait_of(sleeping_generator(LOAD_S, 2 * STEPS), steps_per_epoch=2 * STEPS) > 0.2
 
 
 def test_arrays():
@@ -102,7 +108,8 @@ def test_image_data_generator():
     profiler = BottleneckProfiler(report=None)
     model.fit(flow, verbose=0, callbacks=[profiler])
     assert profiler.diagnosis.verdict == "input-bound"
-    assert profiler.diagnosis.data_wait_fraction == pytest.approx(1 / 2, abs=0.2)
+    truth = 1 - (STEP_S + 0.002) / mean_period_s(model.stamps)
+    assert profiler.diagnosis.data_wait_fraction == pytest.approx(truth, abs=0.15)
     data = profiler.profile.training_input
     assert (data.kind, data.class_name, data.n) == ("image-data-generator", "NumpyArrayIterator", 4 * STEPS)
 
@@ -114,7 +121,9 @@ def test_fit_generator():
     model = make_scripted_model(STEP_S)
     profiler = BottleneckProfiler(report=None)
     model.fit_generator(SleepingPyDataset(LOAD_S, STEPS), workers=1, verbose=0, callbacks=[profiler])
-    assert profiler.diagnosis.data_wait_fraction == pytest.approx(1 / 2, abs=0.2)
+    truth = 1 - (STEP_S + 0.002) / mean_period_s(model.stamps)
+    assert profiler.diagnosis.data_wait_fraction == pytest.approx(truth, abs=0.15)
+    assert truth > 0.2
     assert profiler.profile.training_input.workers == 1
     assert profiler.profile.planned_steps_per_epoch == STEPS
 

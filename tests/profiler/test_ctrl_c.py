@@ -1,0 +1,64 @@
+"""A real Ctrl-C in a real script, at random moments of a training."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import kerasdiag
+from kerasdiag import RunProfile
+
+pytestmark = pytest.mark.keras
+
+TESTS = Path(__file__).parents[1]
+SCRIPT = textwrap.dedent("""
+    from kerasdiag import BottleneckProfiler
+    from scripted import free_dataset, make_scripted_model, sleeping_dataset
+
+    model = make_scripted_model(0.004)
+    model.fit(free_dataset(2), verbose=0)
+    original = vars(model)["train_function"]
+    profiler = BottleneckProfiler(report=["terminal", "run.kdprof.json"])
+    try:
+        model.fit(sleeping_dataset(0.008, 2000), verbose=0, callbacks=[profiler])
+    except KeyboardInterrupt:
+        print("interrupted:", vars(model)["train_function"] is original, profiler.profile.state, flush=True)
+        raise
+""")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+@pytest.mark.parametrize("delay_s", [0.0, 0.0037, 0.0171])
+def test_ctrl_c_loses_nothing(tmp_path, delay_s):
+    """The verdict, the panel and the files are there; train_function is Keras' own; the script ends as scripts do."""
+    path = os.pathsep.join([str(Path(kerasdiag.__file__).parents[1]), str(TESTS)])
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(script)], cwd=tmp_path, text=True, encoding="utf-8",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    try:
+        for line in process.stderr:
+            if line.startswith("[kerasdiag]"):
+                break
+        time.sleep(delay_s)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert "interrupted: True interrupted" in output, output + errors
+    assert "KeyboardInterrupt" in errors
+    assert "(the training was interrupted)" in " ".join(output.replace("│", " ").split())
+    profile = RunProfile.load(tmp_path / "run.kdprof.json")
+    assert profile.state == "interrupted"
+    assert profile.steps.num_steps >= 25
+    assert list((tmp_path / "kerasdiag-cache" / "profiles").glob("*.kdprof.json"))
