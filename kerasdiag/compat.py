@@ -7,6 +7,8 @@ loaded them already, and they are taken from ``sys.modules``.
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -68,8 +70,17 @@ class FitFrame:
         return id(frame) == self.frame_id and frame.f_code is self.code
 
     def is_on_stack(self, thread_id: int) -> bool:
-        """Tell whether the fit still runs in the thread that began it."""
-        frame = sys._current_frames().get(thread_id)
+        """Tell whether the fit still runs in the thread that began it; may be asked from any thread."""
+        if thread_id == threading.get_ident():
+            return self._is_below(sys._getframe(1))
+        # The stack of another thread may change while it is walked, and then the fit is missed.
+        for _ in range(5):
+            if self._is_below(sys._current_frames().get(thread_id)):
+                return True
+            time.sleep(0.001)
+        return False
+
+    def _is_below(self, frame: FrameType | None) -> bool:
         while frame is not None:
             if self.is_frame(frame):
                 return True

@@ -8,6 +8,8 @@ import json
 import logging
 import os
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -71,8 +73,6 @@ def test_verdict_is_repeated_when_it_changes(capsys):
     profiler = BottleneckProfiler()
 
     def generator():
-        import time
-
         for number in range(90):
             time.sleep(0.0 if number < 30 else 0.03)
             yield np.zeros((4, 8), "float32"), np.zeros((4, 1), "float32")
@@ -169,6 +169,22 @@ def test_profile_is_readable_at_any_time():
     make_model().fit(**fit_arguments("arrays"), verbose=0, callbacks=[profiler, Reads()])
     assert counts == list(range(1, STEPS + 1))
     assert profiler.profile.state == "completed"
+
+
+def test_profile_is_readable_from_another_thread():
+    """A dashboard that looks while it trains neither disturbs it nor takes it for ended."""
+    profiler = BottleneckProfiler(report=None)
+    training = threading.Thread(target=train, args=("arrays", [profiler]), kwargs={"epochs": 4})
+    training.start()
+    states = set()
+    while training.is_alive():
+        states.add(profiler.profile.state)
+        assert profiler.diagnosis.statement
+        time.sleep(0.005)
+    training.join()
+    assert states <= {"not-started", "running", "completed"}
+    assert profiler.profile.state == "completed"
+    assert profiler.profile.steps.num_steps == 4 * STEPS
 
 
 def test_profile_is_that_of_the_latest_fit():

@@ -194,18 +194,6 @@ def test_pull_overhead_is_small_and_works_for_every_structure():
         assert 0 < overhead.seconds < 0.0003
 
 
-def test_steps_of_half_a_millisecond_do_not_look_input_bound():
-    """Asking for a batch that is there costs a quarter of such a step, and is no waiting."""
-    model = make_scripted_model(0.0)
-    profiler = BottleneckProfiler(report=None)
-    for _ in range(3):  # best of three: the machine is shared
-        model.fit(free_dataset(400), verbose=0, callbacks=[profiler])
-        if profiler.diagnosis.verdict == "compute-bound":
-            break
-    assert profiler.diagnosis.verdict == "compute-bound", profiler.diagnosis.statement
-    assert profiler.profile.pull_overhead_s > 0
-
-
 @pytest.mark.parametrize("kind", ["dictionary", "sample weights"])
 def test_structure_of_the_batches_does_not_matter(kind):
     """Named inputs and sample weights reach the step as they are."""
