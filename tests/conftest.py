@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from importlib import metadata
 
 import pytest
 from allowed_skips import ALLOWED_SKIPS
@@ -30,6 +31,44 @@ def _leaves_no_thread():
     for thread in left:
         thread.join(3)
     assert not [thread for thread in left if thread.is_alive()]
+
+
+# What each environment of pyproject.toml must hold: TensorFlow and Keras version, by prefix.
+ENVIRONMENTS = {
+    "newest": ("2.", "3."),
+    "tf215": ("2.15.1", "2.15."),
+    "tf210": ("2.10.1", "2.10."),
+    "tfkeras": ("2.", "2."),
+    "keras36": ("2.", "3.6.0"),
+    "keras33": ("2.", "3.3.3"),
+}
+
+
+def pytest_configure(config):
+    """Refuse to run in an environment that is not what its name says: its version would never be tested."""
+    name = os.environ.get("KERASDIAG_TEST_ENVIRONMENT")
+    if name is None:
+        return
+    if name not in ENVIRONMENTS:
+        raise pytest.UsageError(f"KERASDIAG_TEST_ENVIRONMENT={name} is none of {', '.join(ENVIRONMENTS)}")
+    expected = dict(zip(("tensorflow", "tf_keras" if name == "tfkeras" else "keras"), ENVIRONMENTS[name]))
+    for module, prefix in expected.items():
+        found = _installed_version(module)
+        if not found.startswith(prefix):
+            raise pytest.UsageError(f"the environment {name} should hold {module} {prefix}, but holds {found}")
+
+
+def _installed_version(module):
+    """Version of a package by import name; TensorFlow has distributions of several names."""
+    names = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "tf_keras": ("tf-keras", "tf_keras")}.get(
+        module, (module,)
+    )
+    for name in names:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "none"
 
 
 def pytest_addoption(parser):

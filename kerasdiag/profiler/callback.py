@@ -6,13 +6,13 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from kerasdiag.diagnosis import MIN_MEASURED_STEPS, Diagnosis, diagnose
 from kerasdiag.profile import RunProfile
 from kerasdiag.profiler.fit_measurement import FitMeasurement
-from kerasdiag.profiler.publisher import Publisher
+from kerasdiag.profiler.publisher import Publisher, ReportTarget
 
 logger = logging.getLogger("kerasdiag")
 
@@ -72,7 +72,12 @@ class BottleneckProfiler:
     _supports_tf_logs = True
     _chief_worker_only = False
 
-    def __init__(self, report: Any = "terminal", *, ceilings: bool = False) -> None:  # Any: see Args
+    def __init__(
+        self,
+        report: ReportTarget | Sequence[ReportTarget] | None = "terminal",
+        *,
+        ceilings: bool = False,
+    ) -> None:
         if ceilings:
             raise ValueError("ceilings=True is not built yet; leave it out. Received: ceilings=True")
         self.model: Any = None

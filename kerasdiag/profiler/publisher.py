@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Union
 
 from kerasdiag.diagnosis import Diagnosis, Verdict
 from kerasdiag.environment.process_rank import process_rank
@@ -18,6 +19,8 @@ from kerasdiag.report import renderer_for
 from kerasdiag.report.terminal import can_encode, render_for
 
 TERMINAL = "terminal"
+
+ReportTarget = Union[str, "os.PathLike[str]"]
 
 logger = logging.getLogger("kerasdiag")
 
