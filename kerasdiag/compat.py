@@ -291,14 +291,15 @@ def is_keras_2(model: Any) -> bool:
     return package is not None and package[1] < Version("3.0")
 
 
-def counts_one_update_too_many(model: Any, steps: int | None) -> bool:
-    """Tell whether Keras, alone, updates the optimizer once more at the end of an epoch of unknown length.
+def counts_one_update_too_many(model: Any) -> bool:
+    """Tell whether Keras, alone, updates the optimizer once more when the input ends an epoch.
 
-    Seen on 2.15 and 3.15, not on 2.10: the pull that finds no batch still runs the parts of the
-    graph that need none. Pulling the batch first does not.
+    Seen on 2.15, 3.3, 3.6 and 3.15, not on 2.10: the pull that finds no batch still runs the parts
+    of the graph that need none. Pulling the batch first does not, nor does an eager or XLA step.
     """
     package = keras_package(model)
-    return steps is None and package is not None and package[1] >= Version("2.11")
+    graph = not model.run_eagerly and not compiles_with_xla(model)
+    return graph and package is not None and package[1] >= Version("2.11")
 
 
 def compiles_with_xla(model: Any) -> bool:

@@ -56,8 +56,8 @@ class Diagnosis:
         measured_steps: Steps the numbers come from.
         mean_step_s: Mean step period in seconds, wait included.
         mean_wait_s: Mean visible data wait per step in seconds.
-        gpu_utilization_percent: Mean ``utilization.gpu`` over the measured steps and all visible
-            GPUs (0-100), or None.
+        gpu_utilization_percent: Mean ``utilization.gpu`` of the busiest visible GPU over the
+            measured steps (0-100), or None.
         gpu_not_measured: Why there is no GPU number, or None.
         findings: What follows, the verdict's own finding first.
         profile: What was judged.
@@ -168,7 +168,7 @@ def _state(
     speedup: float | None,
 ) -> str:
     if verdict is Verdict.UNKNOWN:
-        return f"Unknown: the data wait was not measured, because {reason}; therefore no verdict."
+        return f"Unknown: the data wait cannot be told, because {reason}; therefore no verdict."
     if verdict is Verdict.NOT_ENOUGH_DATA or fraction is None or speedup is None:
         return f"Not enough data: {reason}; therefore no verdict."
     waited = f"{fraction * 100:.1f} % of the training time was waiting for data"
@@ -192,7 +192,8 @@ def _findings(
     remedy = next_step(str(verdict), profile, speedup)
     first = Finding(str(verdict), severity.get(verdict, Severity.INFO), statement, tuple(evidence), remedy)
     unsure = {gpu.not_measured["visible"] for gpu in profile.gpus if "visible" in gpu.not_measured}
-    remarks = tuple(Finding("remark", Severity.INFO, remark) for remark in (*profile.remarks, *sorted(unsure)))
+    told = (*profile.remarks, *sorted(unsure))
+    remarks = tuple(Finding("remark", Severity.INFO, remark) for remark in told)
     missing = tuple(
         Finding("not-measured", Severity.INFO, f"{what.replace('_', ' ')} was not measured: {why}")
         for what, why in profile.not_measured.items()
@@ -237,7 +238,10 @@ def _block_sums(values: np.ndarray[Any, Any], block: int) -> np.ndarray[Any, Any
 
 
 def gpu_utilization(profile: RunProfile) -> tuple[float | None, str | None]:
-    """Return the mean GPU utilization in percent over the measured steps, or None and the reason."""
+    """Return the mean utilization of the busiest GPU in percent over the measured steps, or None and the reason.
+
+    The busiest, for plain Keras trains on one GPU however many there are.
+    """
     if not profile.gpus:
         return None, profile.not_measured.get("gpu", "no GPU was sampled")
     means = [
@@ -246,7 +250,7 @@ def gpu_utilization(profile: RunProfile) -> tuple[float | None, str | None]:
         if mean is not None
     ]
     if means:
-        return sum(means) / len(means), None
+        return max(means), None
     reasons = {
         gpu.not_measured["utilization_percent"] for gpu in profile.gpus if "utilization_percent" in gpu.not_measured
     }

@@ -70,18 +70,20 @@ def _advise_py_dataset(profile: RunProfile, data: InputIdentity, factor: float) 
 
 def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
     operations = data.pipeline
-    if "Map" in operations:
-        return Remedy(
-            "A map of this dataset runs on one core, one element after the other. Let it use all of them:",
-            ("dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)",),
-        )
     if operations[:2] == ("Tensor", "FlatMap"):  # what Dataset.from_generator is made of
         return Remedy(
             "The dataset reads from a Python generator, which one core runs. Move the work out of it: yield file "
             "names only, and read and decode in a parallel map:",
             ("dataset = dataset.map(load_image, num_parallel_calls=tf.data.AUTOTUNE)",),
         )
-    if "FlatMap" in operations or "Interleave" in operations:
+    # unbatch() and window() are made of such operations themselves, and are not the user's.
+    is_plain = not {"Unbatch", "Window", "Zip"} & set(operations)
+    if "Map" in operations and is_plain:
+        return Remedy(
+            "A map of this dataset runs on one core, one element after the other. Let it use all of them:",
+            ("dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)",),
+        )
+    if is_plain and ("FlatMap" in operations or "Interleave" in operations):
         return Remedy(
             "The files of this dataset are read one after the other. Read several at a time:",
             ("files.interleave(open_file, num_parallel_calls=tf.data.AUTOTUNE)",),
@@ -91,8 +93,13 @@ def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> 
             "Nothing prepares the next batch while the model computes. Add as the last line of the pipeline:",
             ("dataset = dataset.prefetch(tf.data.AUTOTUNE)",),
         )
+    if "Cache" in operations:
+        return Remedy(
+            "The pipeline caches already: what comes after cache() is too slow. Move what is not random before it, and "
+            "batch before you map."
+        )
     return Remedy(
-        "The pipeline is parallel already, so do its work once: put cache() after decoding and before random "
+        "Nothing obvious is missing. Do the work once: put cache() after decoding and before random "
         "augmentation, in memory if the data fit, else in a file:",
         ("dataset = dataset.cache()  # or .cache('/path/on/a/fast/disk')",),
     )

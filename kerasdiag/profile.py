@@ -52,6 +52,12 @@ class StepTimes:
         if len(set(lengths.values())) > 1:
             raise ValueError(f"The columns of StepTimes must have equal length. Received: {lengths}")
 
+    def check(self) -> None:
+        """Raise ValueError if no clock can have measured these rows."""
+        for steps, wait_s, period_s in zip(self.steps, self.wait_s, self.period_s):
+            if steps < 1 or not 0 <= wait_s <= period_s * 1.001 + 1e-6:
+                raise ValueError(f"a row of {steps} steps cannot wait {wait_s} s of {period_s} s")
+
     def __len__(self) -> int:
         return len(self.steps)
 
@@ -98,6 +104,17 @@ class GpuSeries:
     memory_total_bytes: Optional[int] = None
     not_measured: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        columns = (
+            self.time_s,
+            self.utilization_percent,
+            self.memory_utilization_percent,
+            self.memory_used_bytes,
+            self.power_w,
+        )
+        if len({len(column) for column in columns}) > 1:
+            raise ValueError(f"The columns of GpuSeries must have equal length. Received: {[*map(len, columns)]}")
+
 
 @dataclass(frozen=True)
 class RunProfile:
@@ -120,9 +137,9 @@ class RunProfile:
         steps: The steps.
         pull_overhead_s: Cost of one pull from an input that is always ready, already taken out of
             ``steps.wait_s``.
-        added_s_per_step: What profiling added to each step, by its own measurement: bookkeeping,
-            and pulling the batch from Python. An upper bound, since Keras' graph would have had
-            to pull the batch too.
+        added_s_per_step: What profiling's bookkeeping added to each step, by its own measurement.
+            Pulling the batch from Python instead of in the graph adds at most ``pull_overhead_s``;
+            the graph would have had to pull it too.
         verdicts_s: Seconds spent on verdicts while the training ran. They are not part of any
             step period.
         validation_s: Seconds spent in validation inside the fit.
@@ -173,7 +190,7 @@ class RunProfile:
             ProfileFileError: The text is truncated, foreign, newer than this kerasdiag, or does
                 not have the fields of a profile.
         """
-        return profile_json.from_text(cls, text, SCHEMA_VERSION, source)
+        return profile_json.from_text(cls, text, SCHEMA_VERSION, source, check=lambda profile: profile.steps.check())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the profile to ``path``, whole or not at all.

@@ -11,7 +11,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,8 +42,11 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def from_text(kind: type[Value], text: str, version: int, source: str) -> Value:
-    """Parse a document of ``to_document`` into ``kind``, or raise ProfileFileError."""
+def from_text(kind: type[Value], text: str, version: int, source: str, check: Callable[[Value], None]) -> Value:
+    """Parse a document of ``to_document`` into ``kind``, or raise ProfileFileError.
+
+    ``check`` may raise ValueError for what the types alone do not forbid.
+    """
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -51,7 +54,7 @@ def from_text(kind: type[Value], text: str, version: int, source: str) -> Value:
             f"{source}: truncated or not JSON ({error}). Expected a file that kerasdiag wrote; profile the run again."
         ) from None
     found = document.get(FORMAT_KEY) if isinstance(document, dict) else None
-    if isinstance(found, bool) or not isinstance(found, int):
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
         raise ProfileFileError(
             f"{source}: JSON, but not a kerasdiag profile (no '{FORMAT_KEY}' entry). "
             "Expected a file written by profiler.profile.save('run.kdprof.json')."
@@ -62,8 +65,10 @@ def from_text(kind: type[Value], text: str, version: int, source: str) -> Value:
             "Upgrade with: pip install --upgrade kerasdiag"
         )
     try:
-        return typing.cast("Value", _decode(kind, document["profile"], "profile"))
-    except (KeyError, TypeError, ValueError) as error:
+        value = typing.cast("Value", _decode(kind, document["profile"], "profile"))
+        check(value)
+        return value
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ProfileFileError(
             f"{source}: damaged kerasdiag profile ({error}). Expected the fields of profile format {version}; "
             "profile the run again."

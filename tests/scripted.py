@@ -12,17 +12,23 @@ SIGNATURE = (tf.TensorSpec((None, 8), tf.float32), tf.TensorSpec((None, 1), tf.f
 
 
 class ScriptedModel(keras.Model):
-    """A tiny model whose training step sleeps ``step_s`` and keeps the time at which it ended."""
+    """A tiny model whose training step sleeps ``step_s`` and keeps the times at which it began and ended."""
 
     step_s = 0.0
 
     def train_step(self, data):
-        logs = super().train_step(data)
+        began = tf.numpy_function(self._begin, [], tf.float32)
+        with tf.control_dependencies([began]):
+            logs = super().train_step(data)
         with tf.control_dependencies(tf.nest.flatten(logs)):
             slept = tf.numpy_function(self._sleep, [], tf.float32)
         slept.set_shape([])
         with tf.control_dependencies([slept]):
             return tf.nest.map_structure(tf.identity, logs)
+
+    def _begin(self):
+        self.begins.append(time.perf_counter())
+        return np.float32(0)
 
     def _sleep(self):
         if self.step_s:
@@ -36,7 +42,13 @@ def make_scripted_model(step_s, **compile_arguments):
     inputs = keras.Input((8,))
     model = ScriptedModel(inputs, keras.layers.Dense(1)(inputs))
     model.compile("sgd", "mse", jit_compile=False, **compile_arguments)
+    return script(model, step_s)
+
+
+def script(model, step_s):
+    """Set what a ScriptedModel does; Keras would track a list that is set as an attribute."""
     object.__setattr__(model, "step_s", step_s)
+    object.__setattr__(model, "begins", [])
     object.__setattr__(model, "stamps", [])
     return model
 
@@ -87,3 +99,10 @@ def mean_period_s(stamps, warm_up=5):
     if len(stamps) < warm_up + 2:
         raise ValueError(f"{len(stamps)} stamps are too few")
     return (stamps[-1] - stamps[warm_up]) / (len(stamps) - 1 - warm_up)
+
+
+def scripted_wait_fraction(model, warm_up=5):
+    """Share of the time in which the model was not in its step, by its own stamps; Keras itself takes about 1 ms."""
+    period_s = mean_period_s(model.stamps, warm_up)
+    busy = [end - begin for begin, end in zip(model.begins, model.stamps)][warm_up:]
+    return max(0.0, 1 - (sum(busy) / len(busy) + 0.001) / period_s)

@@ -69,6 +69,26 @@ def test_files_read_one_after_the_other_are_named():
         assert "interleave(open_file, num_parallel_calls" in text
 
 
+def test_cached_pipeline_is_not_told_to_cache():
+    """What is there already is not advised."""
+    text = advice(make_input("tf-data", pipeline=("TensorSlice", "ParallelMap", "Cache", "Batch", "Prefetch")))
+    assert "dataset.cache()" not in text
+    assert "caches already" in text
+
+
+@pytest.mark.parametrize("operation", ["Unbatch", "Window", "Zip"])
+def test_operations_of_tf_data_itself_are_not_blamed(operation):
+    """unbatch() contains a map and window() needs flat_map: neither is the user's mistake."""
+    text = advice(make_input("tf-data", pipeline=("TensorSlice", "Map", operation, "FlatMap", "Prefetch")))
+    assert "one core" not in text
+    assert "one after the other" not in text
+
+
+def test_generator_is_blamed_before_the_map_behind_it():
+    """A parallel map does not help behind a slow Python generator."""
+    assert "Python generator" in advice(make_input("tf-data", pipeline=("Tensor", "FlatMap", "Map", "Prefetch")))
+
+
 def test_missing_prefetch_is_named():
     """Without it the model waits while the batch is made, however parallel the maps are."""
     text = advice(make_input("tf-data", pipeline=("TensorSlice", "ParallelMap", "Batch")))

@@ -18,6 +18,7 @@ from kerasdiag.input_identity import InputIdentity
 from kerasdiag.profile import GpuSeries, StepTimes
 from kerasdiag.report import json_file
 
+GPU_COLUMNS = ("time_s", "utilization_percent", "memory_utilization_percent", "memory_used_bytes", "power_w")
 finite = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=20)
 maybe = st.none
@@ -32,15 +33,21 @@ inputs = st.builds(
     use_multiprocessing=maybe() | st.booleans(),
     pipeline=st.lists(texts, max_size=3).map(tuple),
 )
-rows = st.lists(st.tuples(st.integers(), st.integers(), finite, finite, finite, st.integers(0, 1)), max_size=5)
+waits = st.floats(0, 1e6)
+rows = st.lists(
+    st.tuples(st.integers(), st.integers(1), finite, waits, waits.map(lambda wait: wait + 1e6), st.integers(0, 1)),
+    max_size=5,
+)
 steps = rows.map(lambda table: StepTimes(*(map(tuple, zip(*table)) if table else ((),) * 6)))
+samples = st.lists(st.tuples(finite, *[maybe() | finite] * 4), max_size=3)
 gpus = st.builds(
-    GpuSeries,
+    lambda table, **facts: GpuSeries(
+        **dict(zip(GPU_COLUMNS, map(tuple, zip(*table)) if table else ((),) * 5)), **facts
+    ),
+    samples,
     index=st.integers(),
     name=texts,
     uuid=maybe() | texts,
-    time_s=st.lists(finite, max_size=3).map(tuple),
-    power_w=st.lists(maybe() | finite, max_size=3).map(tuple),
     not_measured=names,
 )
 profiles = st.builds(
@@ -112,6 +119,11 @@ BAD_FILES = {
     "wrong type": (damaged(rank="zero"), r"profile\.rank should be int, is str"),
     "truth for a number": (damaged(rank=True), r"profile\.rank should be int, is bool"),
     "columns of unequal length": (damaged(steps=dict(json.loads(make_profile().to_json())["profile"]["steps"], wait_s=[])), "equal length"),
+    "wait longer than the step": (damaged(steps=dict(json.loads(make_profile().to_json())["profile"]["steps"], wait_s=[9.0] * 100)), "cannot wait"),
+    "negative wait": (damaged(steps=dict(json.loads(make_profile().to_json())["profile"]["steps"], wait_s=[-1.0] * 100)), "cannot wait"),
+    "short GPU column": (damaged(gpus=[dict(json.loads(make_profile(gpus=(make_gpu(),)).to_json())["profile"]["gpus"][0], power_w=[])]), "equal length"),
+    "huge number": (damaged(validation_s=10**400), "damaged"),
+    "version 0": (document(kerasdiag_profile=0), "not a kerasdiag profile"),
     "infinite": (damaged(validation_s=float("inf")), "finite"),
     "deep": ("[" * 100_000, "truncated or not JSON"),
 }  # fmt: skip

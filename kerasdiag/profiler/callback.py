@@ -87,6 +87,7 @@ class BottleneckProfiler:
         self._disabled = os.environ.get(DISABLE_VARIABLE, "") not in ("", "0")
         self._fault: str | None = None
         self._next_look = MIN_MEASURED_STEPS
+        self._has_verdict = False
 
     @property
     def profile(self) -> RunProfile:
@@ -114,7 +115,9 @@ class BottleneckProfiler:
         """Begin to measure this fit."""
         if self._measurement is not None:
             self._measurement.finish("interrupted")
+        self._measurement = None  # if the new one fails, the old one must not be taken for it
         self._next_look = MIN_MEASURED_STEPS
+        self._has_verdict = False
         self._publisher.begin_fit()
         measurement = self._measurement = FitMeasurement(self.model, self.params, self._conclude_abandoned)
         if measurement.probe is not None:
@@ -207,12 +210,18 @@ class BottleneckProfiler:
         measurement = self._measurement
         if measurement is None or measurement.recorder.measured_steps < self._next_look:
             return
-        self._next_look *= 2
+        while measurement.recorder.measured_steps >= self._next_look:
+            self._next_look *= 2
         measurement.exclude(self._announce_and_remember)
 
     def _announce_and_remember(self) -> None:
-        if self._measurement is None or not self._measurement.has_time_for_a_verdict:
+        measurement = self._measurement
+        if measurement is None:
+            return
+        is_first = not self._has_verdict and measurement.recorder.measured_steps >= MIN_MEASURED_STEPS
+        if not is_first and not measurement.has_time_for_a_verdict:
             return  # very many very short epochs
+        self._has_verdict = self._has_verdict or is_first
         diagnosis = self.diagnosis
         self._publisher.announce(diagnosis)
         self._publisher.remember(diagnosis)
@@ -226,7 +235,7 @@ class BottleneckProfiler:
     def _conclude_abandoned(self) -> None:
         """The same where the exception did not pass through us. Which it was is known only if nobody caught it."""
         uncaught = getattr(sys, "last_type", None)
-        self._conclude("interrupted", show_panel=uncaught is None or issubclass(uncaught, KeyboardInterrupt))
+        self._conclude("interrupted", show_panel=uncaught is not None and issubclass(uncaught, KeyboardInterrupt))
 
     def _conclude(self, state: str, *, show_panel: bool = True) -> None:
         if self._measurement is None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasdiag import compat
-from kerasdiag.profiler.pull_overhead import PullOverhead
+from kerasdiag.profiler.pull_overhead import LIMIT_S, PullOverhead
 from kerasdiag.profiler.recorder import StepRecorder
 
 METHOD = "one-step-function"
@@ -30,6 +30,7 @@ class StepProbe:
 
     Attributes:
         method: Name of the method, for the profile.
+        ran_out: Whether the input has ended an epoch, instead of a count of steps.
         recorders: Those who want the marks.
         on_step_end: Called after each step, when all callbacks have run.
         on_failure: Called with a reason if the probe has to give up; training then goes on alone.
@@ -51,6 +52,7 @@ class StepProbe:
         self.on_exception: list[Callable[[BaseException], None]] = []
         self.bookkeeping_s = 0.0
         self.steps = 0
+        self.ran_out = False
         self._frame = fit.frame
         self._access = access
         self._clock = clock
@@ -61,6 +63,7 @@ class StepProbe:
         self._traces = 0
         self.original: Any = None
         self._one_step: Callable[[Any], Any] | None = None
+        self._obstacle = ""
         self._pull_overhead: PullOverhead | None = None
         self._graph_attribute = None if self._run_eagerly else compat.graph_attribute(model, access)
         self._timed = _TimedTrainFunction(self)
@@ -69,11 +72,16 @@ class StepProbe:
         self._container = weakref.ref(fit.callbacks)
 
     @classmethod
-    def attached_to(cls, container: Any) -> StepProbe | None:
+    def attached_to(cls, fit: compat.FitCall) -> StepProbe | None:
         """Return the probe that already serves this fit, if another profiler came first."""
-        hook = vars(container).get("on_train_batch_begin")
+        hook = vars(fit.callbacks).get("on_train_batch_begin")
         probe = getattr(hook, "__self__", None)
-        return probe if isinstance(probe, cls) else None
+        if not isinstance(probe, cls):
+            return None
+        if probe._frame != fit.frame:  # of an earlier fit with the same container, which an exception ended
+            probe.remove()
+            return None
+        return probe
 
     def install(self) -> None:
         """Begin to time steps."""
@@ -96,9 +104,23 @@ class StepProbe:
         self._disarm()
         self._drop_listeners()
 
+    def forget_model(self) -> None:
+        """Keep the numbers only, once removed: a profiler outlives its models."""
+        if not self.recorders and vars(self.model).get("train_function") is not self._timed:
+            self._one_step = None
+            self.model = _NoModel()
+            self.original = None
+            if self._pull_overhead is not None:
+                self._pull_overhead.release()
+
     def _drop_listeners(self) -> None:
         # They refer to the callback, and so to the model: no cycle is left behind.
         self.recorders, self.on_step_end, self.on_failure, self.on_exception = [], [], [], []
+
+    def exclude(self, duration_s: float) -> None:
+        """Take time that was ours, not the training's, out of the last step, for every profiler."""
+        for recorder in self.recorders:
+            recorder.exclude(duration_s)
 
     def remove_listener(self, recorder: StepRecorder) -> None:
         """Stop recording for one profiler; with the last one the probe goes."""
@@ -127,6 +149,8 @@ class StepProbe:
             self._report_exception(error)
             raise
         try:
+            if not self.steps and self.recorders:
+                self._give_up("this fit runs its steps without Keras' train_function")
             end_s = self._clock()
             for recorder in self.recorders:
                 recorder.end_step(end_s)
@@ -144,11 +168,11 @@ class StepProbe:
         attribute = str(self._graph_attribute)
         attributes = vars(self.model)
         original = attributes.get(attribute)
-        attributes[attribute] = self._one_step
+        shown = attributes[attribute] = _ShownFunction(original, self._one_step)
         try:
             type(container).on_train_batch_end(container, batch, logs)
         finally:
-            if attributes.get(attribute) is self._one_step:
+            if attributes.get(attribute) is shown:
                 attributes[attribute] = original
 
     def _arm(self) -> None:
@@ -159,7 +183,7 @@ class StepProbe:
         if current is None or isinstance(current, _TimedTrainFunction):
             return
         if current is not self.original:  # first step, or a callback made a new one
-            self.original, self._one_step = current, None
+            self.original, self._one_step, self._traces = current, None, 0
         attributes["train_function"] = self._timed
 
     def _disarm(self) -> None:
@@ -175,15 +199,23 @@ class StepProbe:
         try:
             return self._run_step(iterator)
         except StopIteration:  # the input has run out: no step, the epoch is over
+            self.ran_out = True
             raise
         except BaseException as error:
             self._report_exception(error)
             raise
 
     def _run_step(self, iterator: Any) -> Any:
-        one_step = self._one_step or self._prepare(iterator)
+        one_step = self._one_step
         if one_step is None:
-            return self.original(iterator)
+            began_s = self._clock()
+            one_step = self._prepare(iterator)
+            self.exclude(self._clock() - began_s)
+        if one_step is None:
+            logs = self.original(iterator)
+            # Only now: where the original fails as well, it is the user's own mistake that counts.
+            self._give_up(self._obstacle)
+            return logs
         self._price_a_pull()
         start_s = self._clock()
         batch = next(iterator)
@@ -204,14 +236,14 @@ class StepProbe:
         """Build the step function before the first batch is pulled, so that giving up loses none."""
         try:
             if not compat.is_keras_own_function(self.original, self._access, run_eagerly=self._run_eagerly):
-                self._give_up("model.train_function is not Keras' own: something else has replaced or wrapped it")
+                self._obstacle = "model.train_function is not Keras' own: something else has replaced or wrapped it"
                 return None
             if self._run_eagerly:
                 self._one_step = compat.eager_step_function(self.original)
             else:
                 self._one_step = compat.one_step_function(self.original, self._access, iterator.element_spec)
         except Exception as fault:
-            self._give_up(f"the step could not be taken apart ({_name(fault)})")
+            self._obstacle = f"the step could not be taken apart ({_name(fault).splitlines()[0]})"
             return None
         try:
             self._pull_overhead = PullOverhead(iterator.element_spec, self._clock)
@@ -230,7 +262,7 @@ class StepProbe:
             spent_s = self._clock() - began_s
             for recorder in self.recorders:
                 recorder.pull_overhead_s = overhead.seconds
-                recorder.exclude(spent_s)
+                recorder.exclude(min(spent_s, LIMIT_S))  # more is not the price: the training did wait
         except Exception as fault:
             self._stop_recording(f"the cost of pulling a batch could not be measured ({_name(fault)})")
 
@@ -259,7 +291,7 @@ class StepProbe:
             notify(reason)
 
     def _give_up(self, reason: str) -> None:
-        """Before any step has run: leave the training to Keras."""
+        """Leave the training to Keras from here on."""
         listeners = self.on_failure
         self.remove()
         for notify in listeners:
@@ -284,6 +316,24 @@ class _TimedTrainFunction:
 
     def __call__(self, iterator: Any) -> Any:
         return self._probe.run(iterator, sys._getframe(1))
+
+
+class _NoModel:
+    """Stands where a model was."""
+
+
+class _ShownFunction:
+    """Keras' own function to whoever calls it, the traced one to whoever looks at its graph."""
+
+    def __init__(self, original: Any, traced: Any) -> None:
+        self._original = original
+        self._traced = traced
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._original(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_traced"], name)
 
 
 def _name(fault: Exception) -> str:

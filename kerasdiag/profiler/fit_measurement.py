@@ -23,6 +23,11 @@ from kerasdiag.profiler.recorder import StepRecorder
 
 # Any stands for Keras' own objects.
 
+INPUT_ENDED_REMARK = (
+    "this input ended before Keras expected it to, and Keras alone then counts one optimizer update and one loss too "
+    "many; with the profiler the count is right."
+)
+
 
 class FitMeasurement:
     """Measures one fit, from ``on_train_begin`` on, until it is finished."""
@@ -51,6 +56,7 @@ class FitMeasurement:
         self._validation_began_s: float | None = None
         self._not_measured: dict[str, str] = {}
         self._remarks: list[str] = []
+        self._counts_one_update_too_many = False
         self.recorder = StepRecorder(self._origin_s)
         self.probe: StepProbe | None = None
         self._gpu = GpuSampler(clock, keep_sampling=lambda: self.is_running)
@@ -58,11 +64,14 @@ class FitMeasurement:
         # Only which fit it is: its variables would keep the data alive as long as the profiler.
         self._frame = fit.frame if fit is not None else None
         self._facts = self._collect_facts(model, params, fit.arguments if fit is not None else {})
-        self._attach(model, params, fit)
+        self._attach(model, fit)
         # Keras drops its callback container with the fit, however that ended; at the latest this
         # runs when the interpreter exits. It is how a Ctrl-C inside Keras' own code is noticed.
         self._end_of_fit = weakref.finalize(fit.callbacks, on_abandoned) if fit is not None else None
-        self._gpu.start(self._origin_s)
+        try:
+            self._gpu.start(self._origin_s)
+        except Exception as fault:
+            self.note_not_measured("gpu", f"the sampler could not be started ({type(fault).__name__}: {fault})")
 
     @property
     def is_running(self) -> bool:
@@ -102,6 +111,7 @@ class FitMeasurement:
             self._end_of_fit.detach()
         if self.probe is not None:
             self.probe.remove_listener(self.recorder)
+            self.probe.forget_model()
         self._gpu.stop()
 
     @property
@@ -115,7 +125,8 @@ class FitMeasurement:
         action()
         spent_s = self._clock() - began_s
         self._verdicts_s += spent_s
-        self.recorder.exclude(spent_s)
+        if self.probe is not None:
+            self.probe.exclude(spent_s)
 
     def note_not_measured(self, what: str, why: str) -> None:
         """Record that something was not measured; the first reason stays."""
@@ -126,7 +137,7 @@ class FitMeasurement:
         gpus, gpu_reason = self._gpu.snapshot()
         not_measured = dict(self._not_measured)
         if gpu_reason is not None:
-            not_measured["gpu"] = gpu_reason
+            not_measured.setdefault("gpu", gpu_reason)
         probe = self.probe
         state = "running" if self.is_running else self._state
         return dataclasses.replace(
@@ -140,13 +151,18 @@ class FitMeasurement:
             validation_s=self._validation_s,
             gpus=gpus,
             not_measured=not_measured,
-            remarks=tuple(self._remarks),
+            remarks=(*self._remarks, *self._remarks_on_the_end()),
         )
+
+    def _remarks_on_the_end(self) -> tuple[str, ...]:
+        if self.probe is None or not self.probe.ran_out or not self._counts_one_update_too_many:
+            return ()
+        return (INPUT_ENDED_REMARK,)
 
     def _added_s_per_step(self) -> float | None:
         if self.probe is None or not self.probe.steps:
             return None
-        return self.recorder.pull_overhead_s + self.probe.bookkeeping_s / self.probe.steps
+        return self.probe.bookkeeping_s / self.probe.steps
 
     def _collect_facts(self, model: Any, params: dict[str, Any], arguments: Mapping[str, Any]) -> RunProfile:
         common = {
@@ -178,7 +194,7 @@ class FitMeasurement:
             self.note_not_measured("input_identity", f"{type(data).__name__} could not be described ({error})")
             return None
 
-    def _attach(self, model: Any, params: dict[str, Any], fit: compat.FitCall | None) -> None:
+    def _attach(self, model: Any, fit: compat.FitCall | None) -> None:
         """Find out how this fit's wait can be measured, and begin; or record why not."""
         if fit is None:
             self.note_not_measured("data_wait", "the profiler was not called by model.fit; only fit is measured")
@@ -187,8 +203,9 @@ class FitMeasurement:
         if isinstance(access, str):
             self.note_not_measured("data_wait", access)
             return
-        self._remarks += known_differences(model, params)
-        probe = StepProbe.attached_to(fit.callbacks)
+        self._remarks += known_differences(model)
+        self._counts_one_update_too_many = compat.counts_one_update_too_many(model)
+        probe = StepProbe.attached_to(fit)
         if probe is None:
             probe = StepProbe(model, fit, access, self._clock)
             probe.install()
@@ -197,18 +214,13 @@ class FitMeasurement:
         self.probe = probe
 
 
-def known_differences(model: Any, params: dict[str, Any]) -> list[str]:
+def known_differences(model: Any) -> list[str]:
     """Return the cases in which this training's numbers are not those it would give without the profiler.
 
-    Everywhere else losses, weights and the optimizer's counter are bit-equal.
+    Everywhere else losses, weights and the optimizer's counter are bit-equal, except where the
+    input runs out, which is known only when it happens.
     """
     remarks = []
-    if compat.counts_one_update_too_many(model, params.get("steps")):
-        remarks.append(
-            "the length of this input is unknown to Keras, which then counts one optimizer update and one loss too "
-            "many in the epoch that finds out; with the profiler the count is right. "
-            "dataset.apply(tf.data.experimental.assert_cardinality(n)) makes both equal."
-        )
     if compat.is_keras_2(model) and has_random_layers(model):
         if compat.was_traced_before(vars(model).get("train_function")):
             remarks.append(

@@ -85,8 +85,9 @@ class Publisher:
             self._guard(str(path), lambda target=target: _write_report(target, diagnosis))  # type: ignore[misc]
 
     def remember(self, diagnosis: Diagnosis) -> None:
-        """Keep the profile in the cache directory, for the next run."""
-        if diagnosis.profile.training_input is not None and len(diagnosis.profile.steps):
+        """Keep the profile in the cache directory, for the next run; without a verdict it is no evidence."""
+        has_verdict = diagnosis.verdict not in (Verdict.NOT_ENOUGH_DATA, Verdict.UNKNOWN)
+        if has_verdict and diagnosis.profile.training_input is not None:
             self._guard("the cache directory", lambda: save_last_profile(diagnosis.profile))
 
     def _prints(self) -> bool:

@@ -19,7 +19,11 @@ LIMIT_S = 300e-6
 
 
 class PullOverhead:
-    """Prices a pull from an input of the same structure that is always ready."""
+    """Prices a pull from an input of the same structure that is always ready.
+
+    Keep it until the fit is over: to destroy a tf.data iterator while a Python loader is busy can
+    stall the thread for many batches.
+    """
 
     def __init__(self, element_spec: Any, clock: Callable[[], float]) -> None:
         """Make the input.
@@ -44,19 +48,18 @@ class PullOverhead:
     @property
     def seconds(self) -> float:
         """The price so far: the lower quartile, for a sample is only ever disturbed upwards."""
-        if not self._durations:
-            return 0.0
-        return min(sorted(self._durations)[len(self._durations) // 4], LIMIT_S)
+        ordered = sorted(self._durations)
+        return min(ordered[len(ordered) // 4], LIMIT_S) if ordered else 0.0
 
-    def sample(self) -> float:
-        """Take one sample; return the seconds it took."""
+    def release(self) -> None:
+        """Destroy the input, once the fit is over."""
+        self._ready = None
+
+    def sample(self) -> None:
+        """Take one sample."""
         start_s = self._clock()
         next(self._ready)
-        duration_s = self._clock() - start_s
-        self._durations.append(duration_s)
-        if self.is_known:
-            self._ready = None  # ends its thread
-        return duration_s
+        self._durations.append(self._clock() - start_s)
 
 
 def _ready_tensor(tensorflow: Any, spec: Any) -> Any:

@@ -29,5 +29,5 @@ def renderer_for(path: str | os.PathLike[str]) -> Callable[[Diagnosis], str]:
         known = ", ".join(FORMATS)
         later = " HTML is not built yet." if extension in (".html", ".htm") else ""
         raise ReportError(
-            f"Reports are written as {known}, chosen by the file name.{later} Received: {os.fspath(path)!r}"
+            f"Reports go to 'terminal', or to a file with the extension {known}.{later} Received: {os.fspath(path)!r}"
         ) from None

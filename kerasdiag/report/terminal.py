@@ -135,7 +135,7 @@ def _gpu_line(diagnosis: Diagnosis) -> str:
     if diagnosis.gpu_utilization_percent is None:
         return f"not measured: {diagnosis.gpu_not_measured}"
     gpus = diagnosis.profile.gpus
-    names = gpus[0].name if len(gpus) == 1 else f"{len(gpus)} GPUs ({gpus[0].name} ...)"
+    names = gpus[0].name if len(gpus) == 1 else f"the busiest of {len(gpus)} GPUs ({gpus[0].name} ...)"
     facts = [f"{diagnosis.gpu_utilization_percent:.0f} % utilization"]
     used = [max(known) for known in ([v for v in gpu.memory_used_bytes if v is not None] for gpu in gpus) if known]
     if used:
@@ -178,8 +178,10 @@ def _method_line(profile: RunProfile) -> str:
     )
     line = f"{profile.method}, {versions}"
     if profile.added_s_per_step is not None:
-        line += f"; profiling cost at most {profile.added_s_per_step * 1e6:.0f} us per step"
-        line += f" and {_duration(profile.verdicts_s)} for the verdicts" if profile.verdicts_s >= 0.001 else ""
+        line += f"; profiling cost {profile.added_s_per_step * 1e6:.0f} us per step"
+        if profile.pull_overhead_s:
+            line += f", pulling the batch in Python at most {profile.pull_overhead_s * 1e6:.0f} us"
+        line += f", and {_duration(profile.verdicts_s)} for the verdicts" if profile.verdicts_s >= 0.001 else ""
     return line
 
 

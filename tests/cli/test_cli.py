@@ -41,7 +41,7 @@ BAD = {
     "foreign": (["report", "{foreign}"], "not a kerasdiag profile"),
     "truncated": (["report", "{truncated}"], "truncated"),
     "newer": (["report", "{newer}"], "newer kerasdiag"),
-    "unknown format": (["report", "{saved}", "-o", "out.xml"], "Reports are written as"),
+    "unknown format": (["report", "{saved}", "-o", "out.xml"], "extension .json, .txt"),
     "unwritable output": (["report", "{saved}", "-o", "{folder}/absent/out.txt"], "cannot be written"),
 }
 
