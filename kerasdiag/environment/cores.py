@@ -6,6 +6,8 @@ import math
 import os
 from pathlib import Path
 
+from kerasdiag.environment.cgroups import groups_of
+
 
 def usable_cores(root: Path = Path("/")) -> int:
     """Return the number of cores this process may use, at least 1.
@@ -13,13 +15,18 @@ def usable_cores(root: Path = Path("/")) -> int:
     Args:
         root: Where ``/proc`` and ``/sys`` are found; tests pass a tree of their own.
     """
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Windows and macOS
-        cores = os.cpu_count() or 1
+    cores = affinity_cores() or os.cpu_count() or 1
     quota = cgroup_quota(root)
     # 2.5 cores of quota keep three threads busy most of the time, 2.0 only two.
     return max(1, min(cores, math.ceil(quota)) if quota is not None else cores)
+
+
+def affinity_cores() -> int | None:
+    """Return the number of cores this process is bound to, or None where the system does not say."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):  # not on Windows and macOS
+        return None
 
 
 def cgroup_quota(root: Path = Path("/")) -> float | None:
@@ -28,33 +35,12 @@ def cgroup_quota(root: Path = Path("/")) -> float | None:
     Reads cgroup v2 (``cpu.max``, the strictest of the group and its parents) and v1
     (``cpu.cfs_quota_us``).
     """
-    limits = []
-    try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        groups = ["0::/"]
-    for line in groups:
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if controllers == "":
-            base = root / "sys/fs/cgroup"
-            folders = [base, *_descend(base, path)]
-            limits += [_read_limit(folder / "cpu.max") for folder in folders]
-        elif "cpu" in controllers.split(","):
-            for name in (controllers, "cpu", "cpu,cpuacct"):
-                base = root / "sys/fs/cgroup" / name
-                limits += [_read_limit_v1(folder) for folder in [base, *_descend(base, path)]]
+    limits = [
+        _read_limit(group.folder / "cpu.max") if group.version == 2 else _read_limit_v1(group.folder)
+        for group in groups_of("cpu", root)
+    ]
     known = [limit for limit in limits if limit is not None]
     return min(known) if known else None
-
-
-def _descend(base: Path, path: str) -> list[Path]:
-    folders = []
-    for part in path.strip("/").split("/"):
-        if part and part != "..":
-            base = base / part
-            folders.append(base)
-    return folders
 
 
 def _read_limit(file: Path) -> float | None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from kerasdiag.diagnosis import MIN_MEASURED_STEPS, Diagnosis, diagnose
+from kerasdiag.environment.switches import DISABLE_VARIABLE, is_disabled
 from kerasdiag.profile import RunProfile
 from kerasdiag.profiler.fit_measurement import FitMeasurement
 from kerasdiag.profiler.publisher import Publisher, ReportTarget
 
 logger = logging.getLogger("kerasdiag")
 
-DISABLE_VARIABLE = "KERASDIAG_DISABLE"
 
 Hook = TypeVar("Hook", bound=Callable[..., None])
 
@@ -84,7 +83,7 @@ class BottleneckProfiler:
         self.params: dict[str, Any] = {}
         self._publisher = Publisher(report)
         self._measurement: FitMeasurement | None = None
-        self._disabled = os.environ.get(DISABLE_VARIABLE, "") not in ("", "0")
+        self._disabled = is_disabled()
         self._fault: str | None = None
         self._next_look = MIN_MEASURED_STEPS
         self._has_verdict = False

@@ -1,0 +1,105 @@
+"""Environment: facts of machine and container, and what the repair takes from them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from kerasdiag.environment.cores import affinity_cores, cgroup_quota, usable_cores
+from kerasdiag.environment.memory import MemoryLimit, memory_limit
+from kerasdiag.environment.storage import StorageFacts, storage_of
+
+_MIB = 1024**2
+_GIB = 1024**3
+
+
+class _Share(NamedTuple):
+    """How much of a resource the repair takes."""
+
+    fraction: float
+    least: int
+    most: int
+    why: str
+
+    def of(self, amount: int) -> int:
+        return max(self.least, min(int(amount * self.fraction), self.most))
+
+
+# A batch of the reference work (32 x 300 x 300 x 3 float32) has 33 MiB.
+POLICY = {
+    "reader_threads": _Share(
+        1.0,
+        2,
+        32,
+        "one warps while the other waits for the disk, even on one core; 32 keep 80,000 images/s "
+        "coming, more than a node of GPUs takes, and each more holds a batch of memory",
+    ),
+    "tf_data_ram_budget_bytes": _Share(
+        0.5,
+        64 * _MIB,
+        8 * _GIB,
+        "the training needs the other half; tf.data takes 0 as half of the host's memory, whatever the "
+        "container may have, and two batches are the least that overlaps; 240 batches ahead hide any pause",
+    ),
+    "buffer_pool_bytes": _Share(
+        0.125,
+        64 * _MIB,
+        2 * _GIB,
+        "idle memory helps nobody else; one buffer for every thread and those ahead of the training, 32 + 4, "
+        "have 1.2 GiB, and with fewer than two every batch would be allocated anew",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Facts of the machine as this process may use it, collected at one moment without importing TensorFlow.
+
+    Attributes:
+        cores: CPU cores that the process may use, at least 1.
+        cpu_quota: The strictest CPU limit of its cgroups in cores, None without one.
+        affinity_cores: Cores it is bound to, None where the system does not say.
+        memory: Memory it may still take.
+        root: Where ``/proc`` and ``/sys`` were found.
+    """
+
+    cores: int
+    cpu_quota: float | None
+    affinity_cores: int | None
+    memory: MemoryLimit
+    root: Path = Path("/")
+
+    @classmethod
+    def collect(cls, root: Path = Path("/")) -> Environment:
+        """Look at the machine.
+
+        Args:
+            root: Where ``/proc`` and ``/sys`` are found; tests pass a tree of their own.
+        """
+        return cls(usable_cores(root), cgroup_quota(root), affinity_cores(), memory_limit(root), root)
+
+    def storage(self, path: str | os.PathLike[str]) -> StorageFacts:
+        """Return what kind of storage a path lies on, looked up anew each time."""
+        return storage_of(path, self.root)
+
+    @property
+    def reader_threads(self) -> int:
+        """Threads that read and augment batches: one for each usable core, within ``POLICY``."""
+        return POLICY["reader_threads"].of(self.cores)
+
+    @property
+    def tf_data_cpu_budget(self) -> int:
+        """Cores that tf.data's autotuner may plan with; of itself it sees all of the host."""
+        return self.cores
+
+    @property
+    def tf_data_ram_budget_bytes(self) -> int:
+        """Memory that tf.data's autotuner may fill with batches, within ``POLICY``; never 0."""
+        return POLICY["tf_data_ram_budget_bytes"].of(self.memory.available_bytes)
+
+    @property
+    def buffer_pool_bytes(self) -> int:
+        """Most memory that idle batch buffers may hold, within ``POLICY``."""
+        return POLICY["buffer_pool_bytes"].of(self.memory.available_bytes)
