@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from kerasdiag.diagnosis import Diagnosis, Verdict, diagnose
     from kerasdiag.profile import RunProfile
     from kerasdiag.profiler.callback import BottleneckProfiler
+    from kerasdiag.repair.convert import autofix
 
 __version__ = "0.1.0"
 
-__all__ = ["BottleneckProfiler", "Diagnosis", "RunProfile", "Verdict", "__version__", "diagnose"]
+__all__ = ["BottleneckProfiler", "Diagnosis", "RunProfile", "Verdict", "__version__", "autofix", "diagnose"]
 
 _HOMES = {
     "BottleneckProfiler": "kerasdiag.profiler.callback",
     "Diagnosis": "kerasdiag.diagnosis",
     "RunProfile": "kerasdiag.profile",
     "Verdict": "kerasdiag.diagnosis",
+    "autofix": "kerasdiag.repair.convert",
     "diagnose": "kerasdiag.diagnosis",
 }
 

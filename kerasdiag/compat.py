@@ -323,3 +323,40 @@ def adds_prefetch(dataset: Any) -> bool:
         getattr(optimization, "inject_prefetch", None),
     )
     return all(switch is not False for switch in switches)
+
+
+def generator_loader(generator: Any) -> Callable[..., Any] | None:
+    """Return the ``load_img`` that this iterator calls, or None where it is not found.
+
+    It is looked up where the iterator's own code would: the module ``image_utils`` (Keras 2.6 and
+    later), or a name of its own module (keras-preprocessing).
+    """
+    for base in type(generator).__mro__:
+        method = vars(base).get("_get_batches_of_transformed_samples")
+        names = getattr(method, "__globals__", {})
+        if "image_utils" in names or "load_img" in names:
+            loader = getattr(names.get("image_utils"), "load_img", None) or names.get("load_img")
+            return loader if callable(loader) else None
+    return None
+
+
+def generator_floatx(generator: Any) -> str:
+    """Return the ``floatx`` of the Keras that this iterator is made of; its arrays have this dtype."""
+    for base in type(generator).__mro__:
+        module = sys.modules.get(base.__module__.split(".")[0])
+        floatx = getattr(getattr(module, "backend", None), "floatx", None)
+        if callable(floatx):
+            return str(floatx())
+    return "float32"
+
+
+def empties_every_second_epoch(generator: Any) -> str | None:
+    """Return the version of the Keras of this generator if ``steps_per_epoch`` empties every second epoch there.
+
+    Keras 3.3 to 3.6 do so whatever the input: their iterator does not start again.
+    """
+    for base in type(generator).__mro__:
+        if base.__module__.split(".")[0] == "keras":
+            version = str(sys.modules["keras"].__version__)
+            return version if Version("3.0") <= Version(version) < Version("3.7") else None
+    return None

@@ -20,6 +20,11 @@ Advice = Callable[[RunProfile, InputIdentity, float], Remedy]
 MAX_WORKERS = 16
 
 
+# What autofix takes, and the wait from which it repairs by itself: a fifth of the time.
+REPAIRED_CLASSES = ("DataFrameIterator", "DirectoryIterator")
+REPAIR_FACTOR = 1.25
+
+
 def next_step(verdict: str, profile: RunProfile, speedup_if_fixed: float | None) -> Remedy | None:
     """Return what to do about ``verdict``, or None where nothing needs doing.
 
@@ -66,6 +71,18 @@ def _advise_py_dataset(profile: RunProfile, data: InputIdentity, factor: float) 
     if _takes_workers_in_fit(profile):
         return Remedy(text, (f"model.fit(train_data, workers={workers}, callbacks=[profiler])",))
     return Remedy(text, (f"train_data.workers = {workers}", "model.fit(train_data, callbacks=[profiler])"))
+
+
+def _advise_image_generator(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
+    # An ImageDataGenerator iterator is a PyDataset too: workers apply where autofix does not repair
+    # by itself (a small wait), and to arrays and subclasses, which it does not take.
+    if factor < REPAIR_FACTOR or data.class_name not in REPAIRED_CLASSES:
+        return _advise_py_dataset(profile, data, factor)
+    return Remedy(
+        "Let autofix convert the images once and feed them as a tf.data.Dataset with the same pixels, labels, split and "
+        "augmentation. It says so if this generator does something that it cannot keep. Before fit:",
+        ("from kerasdiag import autofix", "train_data = autofix(train_data, profiler)"),
+    )
 
 
 def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
@@ -137,8 +154,7 @@ def _takes_workers_in_fit(profile: RunProfile) -> bool:
 
 
 NEXT_STEPS: dict[str, Advice] = {
-    # An ImageDataGenerator iterator is a PyDataset too, so workers apply.
-    kinds.IMAGE_DATA_GENERATOR: _advise_py_dataset,
+    kinds.IMAGE_DATA_GENERATOR: _advise_image_generator,
     kinds.PY_DATASET: _advise_py_dataset,
     kinds.TF_DATA: _advise_tf_data,
     kinds.PYTHON_GENERATOR: _advise_python_generator,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from builders import make_input, make_profile
 
-from kerasdiag.diagnosis import diagnose
-from kerasdiag.next_step import NEXT_STEPS
+from kerasdiag.diagnosis import INPUT_BOUND_FRACTION, diagnose
+from kerasdiag.next_step import NEXT_STEPS, REPAIR_FACTOR
 
 KERAS_2 = {"python": "3.9.18", "backend": "tensorflow", "keras": "2.10.0", "tensorflow": "2.10.1"}
 TF_KERAS = {"python": "3.12.1", "backend": "tensorflow", "tf_keras": "2.21.0", "tensorflow": "2.21.0"}
@@ -17,37 +17,59 @@ def advice(data, wait_s=0.1, step_s=0.05, **facts):
     return remedy.text + "\n" + "\n".join(remedy.code)
 
 
-@pytest.mark.parametrize("kind", ["image-data-generator", "py-dataset"])
-def test_indexed_loader_gets_workers_on_keras_3(kind):
+# An iterator over arrays is the one that autofix does not take.
+WITH_WORKERS = {
+    "py-dataset": make_input("py-dataset"),
+    "arrays in an iterator": make_input(class_name="NumpyArrayIterator"),
+}
+
+
+@pytest.mark.parametrize("class_name", ["DataFrameIterator", "DirectoryIterator"])
+def test_iterator_over_files_gets_autofix(class_name):
+    """The repair is what this verdict is for."""
+    text = advice(make_input(class_name=class_name))
+    assert "train_data = autofix(train_data, profiler)" in text
+    assert "workers" not in text
+
+
+def test_small_wait_gets_workers():
+    """Below a fifth autofix keeps the generator, so it is not named."""
+    text = advice(make_input(), wait_s=0.01)
+    assert "train_data.workers = 2" in text
+    assert "autofix" not in text
+
+
+@pytest.mark.parametrize("data", WITH_WORKERS.values(), ids=WITH_WORKERS)
+def test_indexed_loader_gets_workers_on_keras_3(data):
     """Keras 3 takes workers only as an attribute; three times slower batches want three workers."""
-    assert "train_data.workers = 3" in advice(make_input(kind))
+    assert "train_data.workers = 3" in advice(data)
 
 
 @pytest.mark.parametrize("software", [KERAS_2, TF_KERAS], ids=["keras 2", "tf_keras"])
-@pytest.mark.parametrize("kind", ["image-data-generator", "py-dataset"])
-def test_indexed_loader_gets_workers_on_keras_2(kind, software):
+@pytest.mark.parametrize("data", WITH_WORKERS.values(), ids=WITH_WORKERS)
+def test_indexed_loader_gets_workers_on_keras_2(data, software):
     """Keras 2 takes workers in fit, and ignores the attribute."""
-    text = advice(make_input(kind), software=software)
+    text = advice(data, software=software)
     assert "model.fit(train_data, workers=3" in text
     assert "train_data.workers" not in text
 
 
 def test_workers_do_not_exceed_the_cores():
     """Sixteen-fold demand on eight cores is eight workers, and the rest of the wait is not hidden."""
-    text = advice(make_input(), wait_s=0.75)
+    text = advice(make_input("py-dataset"), wait_s=0.75)
     assert "train_data.workers = 8" in text
     assert "16.0 times as fast, so part of the wait will stay" in text
-    assert "will stay" not in advice(make_input())
+    assert "will stay" not in advice(make_input("py-dataset"))
 
 
 def test_workers_have_a_limit_of_their_own():
     """No machine gains from hundreds of threads."""
-    assert "train_data.workers = 16" in advice(make_input(), wait_s=50, cores=512)
+    assert "train_data.workers = 16" in advice(make_input("py-dataset"), wait_s=50, cores=512)
 
 
 def test_workers_that_use_all_cores_are_not_raised():
     """More threads than cores only make each slower: then it is less work per batch."""
-    text = advice(make_input(workers=8))
+    text = advice(make_input("py-dataset", workers=8))
     assert "8 workers on 8 cores" in text
     assert "workers =" not in text
 
@@ -130,10 +152,15 @@ def test_compute_bound_is_left_alone():
     assert "Leave the input pipeline" in advice(make_input(), wait_s=0.0)
 
 
-def test_nothing_names_what_does_not_exist_yet():
-    """autofix comes with a later version."""
+def test_autofix_is_named_only_where_it_takes_the_input():
+    """A tf.data.Dataset, arrays and user code are not sent to it."""
     for kind in (*NEXT_STEPS, "other"):
-        assert "autofix" not in advice(make_input(kind))
+        assert ("autofix" in advice(make_input(kind))) == (kind == "image-data-generator")
+
+
+def test_autofix_is_named_where_it_repairs_by_itself():
+    """The wait from which it is named is that of an input-bound verdict."""
+    assert pytest.approx(1 / (1 - INPUT_BOUND_FRACTION)) == REPAIR_FACTOR
 
 
 def test_code_fits_the_panel():

@@ -12,19 +12,35 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    """Code of this language; a block that is marked by a comment has a test of its own."""
+    return re.findall(rf"(?<!-->\n)```{language}\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 @pytest.mark.keras
 def test_python_blocks_run(tmp_path, monkeypatch):
-    """Every Python block, in order, in one session with a model and data at hand."""
+    """Every Python block, in order, in one session with models and data at hand."""
+    from repair.generators import ARTICLE, make_generator, write_images
+    from repair.test_fit import make_model as make_image_model
+
     monkeypatch.chdir(tmp_path)
-    names = {"model": make_model(), "train_data": Batches(examples=400), "val_data": Batches()}
+    monkeypatch.setenv("KERASDIAG_CACHE_DIR", str(tmp_path / "cache"))
+    frame = write_images(tmp_path / "images")
+    generators = {
+        f"{name}_generator": make_generator(
+            frame, tmp_path / "images", options={**ARTICLE, "validation_split": 0.25}, subset=subset
+        )
+        for name, subset in (("train", "training"), ("val", "validation"))
+    }
+    arrays = {"model": make_model(), "train_data": Batches(examples=400), "val_data": Batches()}
+    images = {"model": make_image_model(), **generators}
+    names = {}
     found = blocks("python")
-    assert len(found) >= 2
+    assert len(found) >= 4
     for block in found:
+        names.update(images if "_generator" in block else arrays)
         exec(compile(block, str(README), "exec"), names)
     assert (tmp_path / "run.kdprof.json").exists()
+    assert names["report"].outcome == "repaired"
 
 
 def test_files_and_tests_it_names_exist():

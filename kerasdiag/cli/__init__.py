@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from kerasdiag import __version__
-from kerasdiag.cli import report
+from kerasdiag.cli import report, store
 from kerasdiag.errors import KerasDiagError
 
 EXIT_OK = 0
@@ -23,6 +23,7 @@ Add the profiler to a training:
     model.fit(train_data, callbacks=[BottleneckProfiler(report=["terminal", "run.kdprof.json"])])
 
 and look at the run again later with: kerasdiag report run.kdprof.json
+What autofix keeps on the disk is shown, checked and deleted with: kerasdiag store
 """
 
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"kerasdiag {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     report.add_parser(commands)
+    store.add_parser(commands)
     parsed = parser.parse_args(arguments)
     if not hasattr(parsed, "run"):
         parser.print_help()

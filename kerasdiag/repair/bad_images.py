@@ -1,0 +1,82 @@
+"""Images that cannot be loaded, and how they are told to the user."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerasdiag.errors import BadImagesError, StoreError
+from kerasdiag.repair.sources import Sources
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """An image that cannot be loaded.
+
+    Attributes:
+        name: Its name relative to the data root.
+        path: Its absolute path.
+        rows: Rows of the generator that use it.
+        reason: Why it cannot be loaded.
+    """
+
+    name: str
+    path: str
+    rows: tuple[int, ...]
+    reason: str
+
+
+def bad_images(sources: Sources, reasons: Mapping[str, str]) -> tuple[BadImage, ...]:
+    """Return the bad images in order of their rows.
+
+    Args:
+        sources: The generator's files.
+        reasons: Why, by name.
+    """
+    numbers = [number for number, name in enumerate(sources.names) if name in reasons]
+    order = np.argsort(sources.source_of_row, kind="stable")
+    bounds = np.searchsorted(sources.source_of_row[order], np.asarray([*numbers, *(n + 1 for n in numbers)], np.int64))
+    images = []
+    for position, number in enumerate(numbers):
+        rows = order[bounds[position] : bounds[position + len(numbers)]]
+        name = sources.names[number]
+        images.append(BadImage(name, sources.path(name), tuple(map(int, rows)), reasons[name]))
+    return tuple(images)
+
+
+def bad_images_error(images: Sequence[BadImage], num_sources: int) -> BadImagesError:
+    """Return the one error that lists them."""
+    lines = [f"  {printable(image.path)} ({_rows(image.rows)}): {image.reason}" for image in images[:_SHOWN]]
+    if len(images) > _SHOWN:
+        lines.append(f"  and {len(images) - _SHOWN:,} more; the error's attribute `images` holds all of them.")
+    head = (
+        f"{len(images):,} of {num_sources:,} images cannot be loaded; the others are converted and kept."
+        ' Repair or remove these, or leave them out with autofix(..., bad_images="skip"):'
+    )
+    return BadImagesError("\n".join([head, *lines]), tuple(images))
+
+
+def wide_image_error(found: str) -> StoreError:
+    """Return the error for images whose values do not fit into 8 bits."""
+    return StoreError(
+        "The pixel store holds 8-bit images, but there is 16-bit grayscale (or 32-bit) among the sources:"
+        f" {printable(found)}. Keras keeps such values above 255, and nothing here rounds them silently. Keep the"
+        " generator for these images, or convert them to 8 bits first."
+    )
+
+
+def printable(text: str) -> str:
+    """Return text that any terminal can print: names that are no valid text show as escapes."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def _rows(rows: Sequence[int]) -> str:
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    shown = ", ".join(map(str, rows[:5]))
+    return f"rows {shown}" + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")

@@ -1,0 +1,150 @@
+"""Before the first byte is written: do our loader's pixels equal the generator's, how big, how long, does it fit."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasdiag.errors import StoreError
+from kerasdiag.repair.bad_images import printable, wide_image_error
+from kerasdiag.repair.loader import NotEightBitError, as_uint8, load_pixels
+from kerasdiag.repair.progress import duration, size
+from kerasdiag.repair.shard import Load
+from kerasdiag.repair.store_files import HOW_TO_MOVE
+from kerasdiag.repair.tfrecord import encode_name, record_bytes
+from kerasdiag.spec import LoaderOptions
+
+COMPARED = 32
+TIMED = 64
+_TIMING_SHARE = 20  # in small sets, more timing would cost more than it tells
+RESERVE = 1.1
+MOST_BYTES_UNASKED = 20 * 10**9
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a look at some sources told.
+
+    Attributes:
+        difference: Why our loader cannot stand for the generator's, or None.
+        image_s: Seconds one image takes on one core; None where none could be loaded.
+    """
+
+    difference: str | None
+    image_s: float | None
+
+
+def look_at(paths: Sequence[str], num_images: int, loader: LoaderOptions, generator_load: Load) -> Sample:
+    """Load some sources with both loaders and compare pixel by pixel.
+
+    Args:
+        paths: Sources in random order; the first 32 are compared, the first 64 timed.
+        num_images: How many there are in all.
+        loader: The loader options.
+        generator_load: The generator's own loader.
+
+    Raises:
+        StoreError: A source is 16-bit or 32-bit grayscale.
+    """
+    ours_s: list[float] = []
+    theirs_s: list[float] = []
+    difference: str | None = None
+    for number, path in enumerate(paths[:TIMED]):
+        if number >= COMPARED and number - COMPARED >= num_images // _TIMING_SHARE:
+            break
+        if difference is None:
+            ours = _outcome(lambda path: load_pixels(Path(path).read_bytes(), loader), path, ours_s)
+        if number < COMPARED or difference is not None:
+            theirs = _outcome(lambda path: as_uint8(np.asarray(generator_load(path)), loader), path, theirs_s)
+            difference = difference or _difference(ours, theirs, path)
+    times = theirs_s if difference else ours_s
+    return Sample(difference, float(np.mean(times)) if times else None)
+
+
+def _outcome(
+    load: Callable[[str], np.ndarray[Any, Any]], path: str, times_s: list[float]
+) -> np.ndarray[Any, Any] | Exception:
+    start_s = time.perf_counter()
+    try:
+        pixels = load(path)
+    except NotEightBitError as error:
+        raise wide_image_error(f"{path}: {error}") from None
+    except Exception as error:
+        return error
+    times_s.append(time.perf_counter() - start_s)
+    return pixels
+
+
+def _difference(
+    ours: np.ndarray[Any, Any] | Exception, theirs: np.ndarray[Any, Any] | Exception, path: str
+) -> str | None:
+    if isinstance(ours, Exception) and isinstance(theirs, Exception):
+        return None
+    if isinstance(ours, Exception):
+        return f"the generator loads {printable(path)}, Pillow alone does not ({ours})"
+    if isinstance(theirs, Exception):
+        return f"Pillow loads {printable(path)}, the generator does not ({theirs})"
+    if not np.array_equal(ours, theirs):
+        return f"the generator's own loader makes other pixels of {printable(path)} than Keras' load_img"
+    return None
+
+
+def bytes_to_write(loader: LoaderOptions, names: Iterable[str]) -> int:
+    """Return the exact size of the records of these sources."""
+    shape = loader.image_shape
+    by_length: dict[int, int] = {}
+    total = 0
+    for name in names:
+        length = len(encode_name(name))
+        if length not in by_length:
+            by_length[length] = record_bytes(shape, "x" * length)
+        total += by_length[length]
+    return total
+
+
+def plan_line(
+    directory: Path, num_images: int, num_bytes: int, sample: Sample, *, num_workers: int, held_bytes: int, chosen: bool
+) -> str:
+    """Return what will be written, where and how long it takes.
+
+    Args:
+        directory: The store.
+        num_images: Images to convert.
+        num_bytes: Bytes to write.
+        sample: What the look at some of them told.
+        num_workers: Processes that will work.
+        held_bytes: What the store holds already.
+        chosen: Whether the user chose the place.
+
+    Raises:
+        StoreError: It does not fit, or it is much and the user chose no place.
+    """
+    free_bytes = free_space(directory)
+    what = f"{num_images:,} images, {num_bytes:,} bytes ({size(num_bytes)})"
+    if num_bytes * RESERVE > free_bytes:
+        raise StoreError(
+            f"The pixel store does not fit: {what} plus 10 % reserve, but {directory} has {size(free_bytes)} free."
+            f" Nothing was written. {HOW_TO_MOVE}."
+        )
+    if not chosen and num_bytes + held_bytes > MOST_BYTES_UNASKED:
+        raise StoreError(
+            f"The pixel store would need {what}; more than {size(MOST_BYTES_UNASKED)} is written only where you say."
+            f" Nothing was written. {HOW_TO_MOVE}; the default is {directory.parent}."
+        )
+    took = ""
+    if sample.image_s is not None:
+        cores = "1 core" if num_workers == 1 else f"{num_workers} cores"
+        took = f", about {duration(sample.image_s * num_images / num_workers)} on {cores}"
+    return f"converting {what} into {directory} ({size(free_bytes)} free){took}"
+
+
+def free_space(directory: Path) -> int:
+    """Return the free bytes where ``directory`` is or will be."""
+    existing = next(folder for folder in (directory, *directory.parents) if folder.is_dir())
+    return shutil.disk_usage(existing).free

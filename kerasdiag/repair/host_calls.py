@@ -1,0 +1,76 @@
+"""Let the interpreter end while tf.data still makes batches ahead.
+
+An iterator that lives until the interpreter ends (a variable of the script, the traceback of a
+Ctrl-C) is destroyed when no other thread may run Python any more. TensorFlow then waits for its
+threads, and a thread that waits to run Python never comes: the process hangs. So at exit, while
+threads still run, every further batch becomes an empty one at once, and those in the making are
+waited for.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_QUIET_S = 0.05  # what was begun before, and what fills tf.data's buffers, comes within this time
+_LONGEST_WAIT_S = 10.0
+
+_alive: weakref.WeakSet[HostCalls] = weakref.WeakSet()
+
+
+class HostCalls:
+    """The calls of one dataset into Python.
+
+    Args:
+        nothing: What a call returns when the interpreter ends: arrays without rows.
+    """
+
+    def __init__(self, nothing: tuple[np.ndarray[Any, Any], ...]) -> None:
+        self._nothing = nothing
+        self._lock = threading.Lock()
+        self._running = 0
+        self._ended = False
+        self.last_s = 0.0
+        _alive.add(self)
+
+    def run(self, make: Callable[..., tuple[np.ndarray[Any, Any], ...]], *arguments: int) -> list[np.ndarray[Any, Any]]:
+        """Return what ``make`` makes, or nothing if the interpreter is about to end."""
+        with self._lock:
+            self.last_s = time.monotonic()
+            if self._ended:
+                return list(self._nothing)
+            self._running += 1
+        try:
+            return list(make(*arguments))
+        finally:
+            with self._lock:
+                self._running -= 1
+                self.last_s = time.monotonic()
+
+    def end(self) -> None:
+        """Make nothing from now on."""
+        with self._lock:
+            self._ended = True
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no call runs and none came lately."""
+        with self._lock:
+            return not self._running and time.monotonic() - self.last_s > _QUIET_S
+
+
+@atexit.register
+def end_all() -> None:
+    """Wait until no dataset calls into Python any more."""
+    calls = list(_alive)
+    for one in calls:
+        one.end()
+    limit = time.monotonic() + _LONGEST_WAIT_S
+    while not all(one.is_quiet for one in calls) and time.monotonic() < limit:
+        time.sleep(0.005)

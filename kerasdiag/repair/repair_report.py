@@ -1,0 +1,57 @@
+"""What autofix decided and did, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KEPT, REPAIRED, REUSED, DISABLED = "kept", "repaired", "reused", "disabled"
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What autofix did with a generator, and why.
+
+    Attributes:
+        outcome: ``"kept"`` (the generator itself was returned), ``"repaired"`` (images were
+            converted), ``"reused"`` (all of them lay in a finished store), or ``"disabled"``.
+        reason: Why, in one sentence.
+        verdict: Verdict of the evidence that decided, or None.
+        evidence: Where and when that evidence was measured, or None.
+        store: Directory of the pixel store, or None.
+        kernel: ``"compiled"`` or ``"scipy"``, or None.
+        kernel_reason: Why it is not the compiled one, or None.
+        reading: Order of reading: ``"permutation"``, ``"blocks"`` or ``"file order"``, or None.
+        reading_reason: What decided it, or None.
+        images: Distinct images in use, or None.
+        converted: Images that this call converted, or None.
+        conversion_s: Seconds that took, or None.
+        converted_in_process: Why the generator's own loader had to convert in this process, or None.
+        skipped: Images left out because they cannot be loaded: (path, reason).
+        plan: File that describes the pipeline, for readers without kerasdiag, or None.
+        findings: What the user should know, one sentence each.
+        checked_rows: Rows whose pixels were compared with the generator's own, all of them equal.
+        certificate: The proof of equality; None, see ``not_measured``.
+        not_measured: What is None -> why.
+    """
+
+    outcome: str
+    reason: str
+    verdict: str | None = None
+    evidence: str | None = None
+    store: str | None = None
+    kernel: str | None = None
+    kernel_reason: str | None = None
+    reading: str | None = None
+    reading_reason: str | None = None
+    images: int | None = None
+    converted: int | None = None
+    conversion_s: float | None = None
+    converted_in_process: str | None = None
+    skipped: tuple[tuple[str, str], ...] = ()
+    plan: str | None = None
+    findings: tuple[str, ...] = ()
+    checked_rows: int = 0
+    certificate: None = None
+    not_measured: tuple[tuple[str, str], ...] = (
+        ("certificate", "a full certificate is not built yet; checked_rows rows were compared"),
+    )

@@ -1,0 +1,64 @@
+"""The arguments of one call of autofix, checked before anything is looked at."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # evidence may be anything with a .profile
+
+from kerasdiag.environment.cache_directory import VARIABLE, cache_directory
+from kerasdiag.repair.decision import ALWAYS, BOTTLENECK
+
+# Argument -> values that are built, and values that the interface has and that are not built yet.
+_VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "when": ((BOTTLENECK, ALWAYS), ()),
+    "mode": (("exact",), ("replay",)),
+    "storage": (("auto", "disk"), ("none", "memory")),
+    "bad_images": (("raise", "skip"), ()),
+    "on_error": (("raise", "keep"), ()),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of ``autofix`` by name.
+
+    Raises:
+        ValueError: One has a value that does not exist or is not built yet.
+    """
+
+    evidence: Any
+    when: str
+    cache_dir: str | os.PathLike[str] | None
+    mode: str
+    steps_per_epoch: int | None
+    storage: str
+    bad_images: str
+    on_error: str
+    recheck: bool
+    verbose: int
+
+    def __post_init__(self) -> None:
+        for name, (built, planned) in _VALUES.items():
+            value = getattr(self, name)
+            if value in planned:
+                expected = ", ".join(map(repr, built))
+                raise ValueError(f"autofix: {name}={value!r} is not built yet. Expected one of: {expected}.")
+            if value not in built:
+                expected = ", ".join(map(repr, (*built, *planned)))
+                raise ValueError(f"autofix: {name} must be one of: {expected}. Received: {value!r}.")
+        steps = self.steps_per_epoch
+        if steps is not None and (isinstance(steps, bool) or not hasattr(steps, "__index__") or steps < 1):
+            raise ValueError(f"autofix: steps_per_epoch must be a whole number above 0. Received: {steps!r}.")
+
+    @property
+    def stores_dir(self) -> Path:
+        """Where stores are kept."""
+        folder = cache_directory() if self.cache_dir is None else Path(self.cache_dir).expanduser()
+        return folder / "stores"
+
+    @property
+    def chosen_dir(self) -> bool:
+        """Whether the user chose that place."""
+        return self.cache_dir is not None or bool(os.environ.get(VARIABLE))

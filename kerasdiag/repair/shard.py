@@ -1,0 +1,173 @@
+"""One shard of a store: the TFRecord file, and the manifest beside it that says it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from kerasdiag.repair.job import Job
+from kerasdiag.repair.loader import NotEightBitError, as_uint8, load_bytes
+from kerasdiag.repair.sources import path_of, settled_mtime_ns
+from kerasdiag.repair.store_files import read_json, write_json, written_whole
+from kerasdiag.repair.tfrecord import encode_record
+
+Load = Callable[[str], np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A source that could not be loaded; size and sha256 are None where it could not even be read."""
+
+    name: str
+    size: Optional[int]
+    sha256: Optional[str]
+    reason: str
+
+
+@dataclass
+class Manifest:
+    """The records of a shard as columns, in the order of the file; and the sources it had to leave out.
+
+    Offsets count from the start of the file: a record begins with its framing, its pixels at
+    ``data_offset``.
+    """
+
+    shard: str
+    bytes: int = 0
+    names: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    sha256: list[str] = field(default_factory=list)
+    record_offsets: list[int] = field(default_factory=list)
+    record_lengths: list[int] = field(default_factory=list)
+    data_offsets: list[int] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, path: Path) -> Manifest:
+        """Read a manifest.
+
+        Raises:
+            OSError: It is not there.
+            ValueError: It is not a manifest.
+        """
+        try:
+            fields = read_json(path)
+            skipped = [Skipped(**one) for one in fields.pop("skipped")]
+            manifest = cls(**fields, skipped=skipped)
+        except (TypeError, AttributeError, KeyError) as error:
+            raise ValueError(f"{path} is not the manifest of a shard: {error}") from None
+        columns = ("names", "sizes", "sha256", "record_offsets", "record_lengths", "data_offsets")
+        if len({len(getattr(manifest, column)) for column in columns}) != 1:
+            raise ValueError(f"{path} has columns of unequal length")
+        return manifest
+
+
+class NotUint8StoreError(Exception):
+    """A source whose pixels do not fit into the store; ends the conversion whatever ``bad_images`` says."""
+
+
+def convert_shard(
+    job: Job,
+    number: int,
+    *,
+    load: Load | None = None,
+    on_image: Callable[[], None] | None = None,
+    may_commit: Callable[[], None] | None = None,
+) -> Manifest:
+    """Make shard ``number`` of a job; the same files whoever makes it, and however often.
+
+    Memory is that of one image. The TFRecord file is complete and on the disk before the manifest
+    is; a shard without manifest does not exist.
+
+    Args:
+        job: The job.
+        number: From 0.
+        load: Loads a file by its path; None: our own loader, from the bytes that are hashed.
+        on_image: Called after every image.
+        may_commit: Called before the file gets its name; raises where it must not.
+
+    Raises:
+        NotUint8StoreError: A source is 16-bit or 32-bit grayscale.
+        OSError: The shard cannot be written.
+    """
+    manifest = Manifest(shard=job.shard_name(number))
+    seen: list[int] = []
+    target = job.shards / f"{manifest.shard}.tfrecord"
+    with written_whole(target, before_rename=may_commit, sync_name=False) as file:
+        for name in job.names(number):
+            source = _read(path_of(job.root, name), job, load)
+            if isinstance(source.result, str):
+                manifest.skipped.append(Skipped(name, source.size, source.sha256, source.result))
+            else:
+                record = encode_record(source.result, job.loader.image_shape, name)
+                file.writelines(record.parts)
+                manifest.names.append(name)
+                manifest.sizes.append(source.size or 0)
+                manifest.sha256.append(source.sha256 or "")
+                manifest.record_offsets.append(manifest.bytes)
+                manifest.record_lengths.append(record.length)
+                manifest.data_offsets.append(manifest.bytes + record.data_offset)
+                manifest.bytes += record.length
+                seen.append(source.mtime_ns)
+            if on_image is not None:
+                on_image()
+    job.save_seen(number, seen)
+    write_json(job.manifest_path(number), asdict(manifest))
+    return manifest
+
+
+@dataclass
+class _Source:
+    result: bytes | str  # the pixels, or why there are none
+    size: int | None = None
+    sha256: str | None = None
+    mtime_ns: int = -1
+
+
+def _read(path: str, job: Job, load: Load | None) -> _Source:
+    """Load one source; a file that changes meanwhile is read once more."""
+    for _ in range(2):
+        try:
+            with open(path, "rb") as file:
+                before = os.fstat(file.fileno())
+                data = file.read()
+                source = _Source("", len(data), hashlib.sha256(data).hexdigest())
+                source.result = _load(data, path, job, load)
+                after = os.stat(path)  # by name: the file may have been replaced
+        except OSError as error:
+            return _Source(error.strerror or str(error))
+        except ValueError as error:  # a name that no file can have
+            return _Source(str(error))
+        if (before.st_size, before.st_mtime_ns, before.st_ino) == (after.st_size, after.st_mtime_ns, after.st_ino) and (
+            before.st_size == len(data)
+        ):
+            source.mtime_ns = settled_mtime_ns(after)
+            return source
+    return _Source("the file changed while it was being read")
+
+
+def _load(data: bytes, path: str, job: Job, load: Load | None) -> bytes | str:
+    if not data:
+        return "the file is empty"
+    try:
+        if load is not None:
+            return as_uint8(np.asarray(load(path)), job.loader).tobytes()
+        return load_bytes(data, job.loader)
+    except NotEightBitError as error:
+        raise NotUint8StoreError(f"{path}: {error}") from None
+    except Exception as error:
+        return reason_of(error)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why an image could not be loaded, in words that do not depend on the process."""
+    text = str(error).strip().split("\n")[0]
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "not an image that Pillow can read"
+    return f"{text} ({type(error).__name__})" if text else type(error).__name__

@@ -1,0 +1,132 @@
+"""GeneratorSpec: what a live ImageDataGenerator iterator is, as data.
+
+Argument names of Keras verbatim. A spec holds everything that decides which pixels, labels and
+weights the generator yields, so that nothing later needs the live object to know it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional  # Any: augmentation options may be numbers, sequences or functions
+
+import numpy as np
+
+CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
+
+
+@dataclass(frozen=True)
+class LoaderOptions:
+    """What decides the pixels that the generator's loader makes of a file, before any augmentation.
+
+    Attributes:
+        color_mode: ``"rgb"``, ``"grayscale"`` or ``"rgba"``.
+        target_size: Height and width in pixels.
+        interpolation: Filter of the resize: ``"nearest"``, ``"bilinear"``, ``"bicubic"``,
+            ``"hamming"``, ``"box"`` or ``"lanczos"``.
+        keep_aspect_ratio: Whether the image is cropped to the target's aspect ratio first.
+    """
+
+    color_mode: str
+    target_size: tuple[int, int]
+    interpolation: str = "nearest"
+    keep_aspect_ratio: bool = False
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return (*self.target_size, CHANNELS[self.color_mode])
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one image in uint8."""
+        height, width, channels = self.image_shape
+        return height * width * channels
+
+
+@dataclass(frozen=True)
+class AugmentationOptions:
+    """The arguments of ``ImageDataGenerator`` that change pixels; names and meaning are Keras' own.
+
+    ``zoom_range`` is the pair that Keras makes of it. ``mean``, ``std`` and
+    ``zca_whitening_matrix`` are what ``ImageDataGenerator.fit`` left behind.
+    """
+
+    featurewise_center: bool = False
+    samplewise_center: bool = False
+    featurewise_std_normalization: bool = False
+    samplewise_std_normalization: bool = False
+    zca_whitening: bool = False
+    zca_epsilon: float = 1e-6
+    rotation_range: Any = 0
+    width_shift_range: Any = 0.0
+    height_shift_range: Any = 0.0
+    brightness_range: Any = None
+    shear_range: Any = 0.0
+    zoom_range: tuple[float, float] = (1.0, 1.0)
+    channel_shift_range: Any = 0.0
+    fill_mode: str = "nearest"
+    cval: float = 0.0
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    rescale: Any = None
+    preprocessing_function: Any = None
+    interpolation_order: int = 1
+
+
+# Arrays compare element by element, so two specs are compared by what they hold, never by ==.
+@dataclass(frozen=True, eq=False)
+class GeneratorSpec:
+    """Everything that decides what a generator yields.
+
+    Attributes:
+        kind: Class of the iterator: ``"DataFrameIterator"``, ``"DirectoryIterator"`` ...
+        loader: What decides the stored pixels.
+        augmentation: What happens to them after loading; None where the iterator has no
+            ImageDataGenerator.
+        filepaths: Absolute or relative path of each row, as the generator opens it.
+        directory: The generator's ``directory``, or None where rows are named without one.
+        class_mode: ``"categorical"``, ``"binary"``, ``"sparse"``, ``"raw"``, None ...
+        class_indices: Class name to index, in the generator's order; None without classes.
+        classes: Class index of each row, or a list of them for several labels a row.
+        targets: Targets of each row for ``class_mode="raw"``.
+        sample_weight: Weight of each row, or None.
+        batch_size: Rows in a full batch.
+        shuffle: Whether each pass has an order of its own.
+        seed: The generator's seed, or None.
+        subset: ``"training"``, ``"validation"`` or None.
+        dtype: dtype of the batches.
+        floatx: Keras' ``floatx`` when the spec was read.
+        data_format: ``"channels_last"`` or ``"channels_first"``.
+        overridden: Methods that user code replaced, by their qualified name.
+        save_to_dir: Where the generator would save its pictures, or None.
+    """
+
+    kind: str
+    loader: LoaderOptions
+    augmentation: Optional[AugmentationOptions]
+    filepaths: tuple[str, ...]
+    directory: Optional[str]
+    class_mode: Optional[str]
+    class_indices: Optional[dict[str, int]]
+    classes: Optional[tuple[Any, ...]]
+    targets: Optional[np.ndarray[Any, Any]]
+    sample_weight: Optional[np.ndarray[Any, Any]]
+    batch_size: int
+    shuffle: bool
+    seed: Optional[int]
+    subset: Optional[str]
+    dtype: str = "float32"
+    floatx: str = "float32"
+    data_format: str = "channels_last"
+    overridden: tuple[str, ...] = ()
+    save_to_dir: Optional[str] = None
+
+    @property
+    def num_rows(self) -> int:
+        """Rows in one pass over the data."""
+        return len(self.filepaths)
+
+    @property
+    def batches_per_pass(self) -> int:
+        """Batches in one pass; the last may be smaller."""
+        return -(-self.num_rows // self.batch_size)
