@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kerasdiag.errors import StoreError
+from kerasdiag.repair.content_hash import content_hash
 from kerasdiag.repair.job import in_random_order
 from kerasdiag.repair.sources import Sources
 from kerasdiag.repair.store import Store, open_store, read_header
@@ -147,7 +148,8 @@ def _is_equal(store: Store, record: int, path: str) -> bool:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size != store.size[record]:
                 return False
-            return bool(hashlib.sha256(file.read()).hexdigest() == store.sha256[record].decode())
+            known: str = store.content_hash[record].decode()
+            return content_hash(file.read()) == known
     except OSError:
         return False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -11,10 +10,11 @@ from typing import Any, Optional
 
 import numpy as np
 
+from kerasdiag.repair.content_hash import content_hash
 from kerasdiag.repair.job import Job
 from kerasdiag.repair.loader import NotEightBitError, as_uint8, load_bytes
 from kerasdiag.repair.sources import path_of, settled_mtime_ns
-from kerasdiag.repair.store_files import read_json, write_json, written_whole
+from kerasdiag.repair.store_files import EarlyWriter, read_json, write_json, written_whole
 from kerasdiag.repair.tfrecord import encode_record
 
 Load = Callable[[str], np.ndarray[Any, Any]]
@@ -22,11 +22,11 @@ Load = Callable[[str], np.ndarray[Any, Any]]
 
 @dataclass(frozen=True)
 class Skipped:
-    """A source that could not be loaded; size and sha256 are None where it could not even be read."""
+    """A source that could not be loaded; size and content_hash are None where it could not even be read."""
 
     name: str
     size: Optional[int]
-    sha256: Optional[str]
+    content_hash: Optional[str]
     reason: str
 
 
@@ -42,7 +42,7 @@ class Manifest:
     bytes: int = 0
     names: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
-    sha256: list[str] = field(default_factory=list)
+    content_hash: list[str] = field(default_factory=list)
     record_offsets: list[int] = field(default_factory=list)
     record_lengths: list[int] = field(default_factory=list)
     data_offsets: list[int] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Manifest:
             manifest = cls(**fields, skipped=skipped)
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"{path} is not the manifest of a shard: {error}") from None
-        columns = ("names", "sizes", "sha256", "record_offsets", "record_lengths", "data_offsets")
+        columns = ("names", "sizes", "content_hash", "record_offsets", "record_lengths", "data_offsets")
         if len({len(getattr(manifest, column)) for column in columns}) != 1:
             raise ValueError(f"{path} has columns of unequal length")
         return manifest
@@ -100,16 +100,17 @@ def convert_shard(
     seen: list[int] = []
     target = job.shards / f"{manifest.shard}.tfrecord"
     with written_whole(target, before_rename=may_commit, sync_name=False) as file:
+        writer = EarlyWriter(file)
         for name in job.names(number):
             source = _read(path_of(job.root, name), job, load)
             if isinstance(source.result, str):
-                manifest.skipped.append(Skipped(name, source.size, source.sha256, source.result))
+                manifest.skipped.append(Skipped(name, source.size, source.content_hash, source.result))
             else:
                 record = encode_record(source.result, job.loader.image_shape, name)
-                file.writelines(record.parts)
+                writer.write(record.parts)
                 manifest.names.append(name)
                 manifest.sizes.append(source.size or 0)
-                manifest.sha256.append(source.sha256 or "")
+                manifest.content_hash.append(source.content_hash or "")
                 manifest.record_offsets.append(manifest.bytes)
                 manifest.record_lengths.append(record.length)
                 manifest.data_offsets.append(manifest.bytes + record.data_offset)
@@ -126,7 +127,7 @@ def convert_shard(
 class _Source:
     result: bytes | str  # the pixels, or why there are none
     size: int | None = None
-    sha256: str | None = None
+    content_hash: str | None = None
     mtime_ns: int = -1
 
 
@@ -137,7 +138,7 @@ def _read(path: str, job: Job, load: Load | None) -> _Source:
             with open(path, "rb") as file:
                 before = os.fstat(file.fileno())
                 data = file.read()
-                source = _Source("", len(data), hashlib.sha256(data).hexdigest())
+                source = _Source("", len(data), content_hash(data))
                 source.result = _load(data, path, job, load)
                 after = os.stat(path)  # by name: the file may have been replaced
         except OSError as error:

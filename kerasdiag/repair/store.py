@@ -3,7 +3,7 @@
     store.json                    what this is; the loader options; the data root
     index.json                    the finished shards, in order; written last
     shards/pixels-00000.tfrecord  the pixels
-    shards/pixels-00000.json      manifest: name, size, sha256, offsets of each record
+    shards/pixels-00000.json      manifest: name, size, content_hash, offsets of each record
     plans/                        labels, order and augmentation of each generator (not this module's)
     jobs/                         an unfinished conversion
     local/                        caches of this machine; may be deleted at any time
@@ -37,7 +37,7 @@ ABOUT = (
     " (raw uint8 pixels, height x width x channels, exactly what the Keras loader with the options below makes of the"
     " file), `shape` (these three numbers) and `source` (the file's name below the data root). Read it with"
     " tf.data.TFRecordDataset, tf.io.parse_single_example and tf.io.decode_raw. Shards in index.json only are"
-    " complete; the manifest beside each holds names, sizes and sha256 of the sources and the offsets of the records;"
+    " complete; the manifest beside each holds names, sizes and content_hash of the sources and the offsets of the records;"
     " where a name has several records, the last one counts. Everything can be made again from the images: the"
     " directory may be deleted when no training uses it."
 )
@@ -58,7 +58,7 @@ class Store:
         record_length: Length of each record with its framing, int64 [records].
         data_offset: Where the pixels of each record begin in its file, int64 [records].
         size: Size of each source when it was converted, int64 [records].
-        sha256: SHA-256 of each source's bytes, "S64" [records].
+        content_hash: Hash of each source's bytes, "S16" [records].
         skipped: The sources that could not be loaded, by name.
         shards: Names of the shards, in order.
     """
@@ -73,7 +73,7 @@ class Store:
     record_length: np.ndarray[Any, Any]
     data_offset: np.ndarray[Any, Any]
     size: np.ndarray[Any, Any]
-    sha256: np.ndarray[Any, Any]
+    content_hash: np.ndarray[Any, Any]
     skipped: dict[str, Skipped]
     shards: tuple[str, ...]
     num_bytes: int
@@ -246,7 +246,7 @@ def store_of(directory: Path, loader: LoaderOptions, root: str, manifests: Seque
         record_length=column("record_lengths"),
         data_offset=column("data_offsets"),
         size=column("sizes"),
-        sha256=np.asarray([value for manifest in manifests for value in manifest.sha256], "S64"),
+        content_hash=np.asarray([value for manifest in manifests for value in manifest.content_hash], "S16"),
         skipped=skipped,
         shards=tuple(manifest.shard for manifest in manifests),
         num_bytes=sum(manifest.bytes for manifest in manifests),

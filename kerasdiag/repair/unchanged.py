@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zlib
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kerasdiag.repair.content_hash import content_hash
 from kerasdiag.repair.find_store import StorePlace
 from kerasdiag.repair.sources import Sources, path_of, settled_mtime_ns
 from kerasdiag.repair.store import Store
@@ -79,10 +79,10 @@ def examine(
             record, before = int(records[number]), store.skipped.get(names[number])
             path = path_of(place.root, names[number])
             if record >= 0:
-                expected = int(store.size[record]), store.sha256[record].decode()
+                expected = int(store.size[record]), store.content_hash[record].decode()
                 looks.append((number, _look(path, *expected, int(found.mtime_ns[record]))))
             elif before is not None:
-                looks.append((number, _look(path, before.size, before.sha256, -1)))
+                looks.append((number, _look(path, before.size, before.content_hash, -1)))
             else:
                 looks.append((number, _look(path, -1, None, -1)))
         return looks
@@ -112,7 +112,7 @@ class _Look(NamedTuple):
     problem: str | None = None
 
 
-def _look(path: str, size: int | None, sha256: str | None, seen_mtime_ns: int) -> _Look:
+def _look(path: str, size: int | None, known_hash: str | None, seen_mtime_ns: int) -> _Look:
     """Return whether a file is what it was; ``size`` is None for one that could not be read."""
     try:
         status = os.stat(path)
@@ -128,7 +128,7 @@ def _look(path: str, size: int | None, sha256: str | None, seen_mtime_ns: int) -
             return _Look(same=True, mtime_ns=seen_mtime_ns)
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
-            if hashlib.sha256(file.read()).hexdigest() == sha256:
+            if content_hash(file.read()) == known_hash:
                 return _Look(same=True, mtime_ns=settled_mtime_ns(status))
     except OSError:
         return _Look(same=size is None)  # the conversion finds out why
@@ -186,5 +186,5 @@ def _seen_path(directory: Path) -> Path:
 
 def _fingerprint(store: Store, num_shards: int) -> int:
     records = int((store.file < num_shards).sum())
-    crc = zlib.crc32(store.sha256[:records].tobytes())
+    crc = zlib.crc32(store.content_hash[:records].tobytes())
     return zlib.crc32("\n".join(store.shards[:num_shards]).encode(), crc)
