@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any  # generators and datasets are foreign objects
 
 import numpy as np
@@ -30,7 +31,7 @@ from kerasdiag.repair.reading_order import choose_reading
 from kerasdiag.repair.repair_report import RepairReport
 from kerasdiag.repair.request import Request
 from kerasdiag.repair.self_check import CHECKED_ROWS, check_pixels
-from kerasdiag.repair.sources import find_sources
+from kerasdiag.repair.sources import Sources, find_sources
 from kerasdiag.spec import GeneratorSpec
 
 # Records whose checksums are compared when a store is opened.
@@ -141,9 +142,7 @@ def _autofix(generator: Any, request: Request) -> Any:
             "and the 'Found 0 validated image filenames' that Keras printed."
         )
     sources = find_sources(spec.filepaths, spec.directory)
-    finished = find_finished(
-        sources, spec.loader, stores_dir=request.stores_dir, recheck=request.recheck, bad_images=request.bad_images
-    )
+    finished = _find_finished(sources, spec, request)
     if finished is None and not decision.repair:
         say(f"autofix kept the generator: {decision.reason}.", request.verbose)
         report = RepairReport(outcomes.KEPT, decision.reason, decision.verdict, decision.evidence)
@@ -154,12 +153,38 @@ def _autofix(generator: Any, request: Request) -> Any:
     load = loader_of_generator(generator, spec)
     if finished is None:
         say(f"autofix repairs this input: {decision.reason}.", request.verbose)
-    prepared = prepare_store(
-        sources, spec.loader, stores_dir=request.stores_dir, chosen_dir=request.chosen_dir,
-        generator_load=load, bad_images=request.bad_images, recheck=request.recheck,
+    prepared = finished or prepare_store(
+        sources,
+        spec.loader,
+        stores_dir=_place_to_write(request),
+        chosen_dir=request.chosen_dir,
+        generator_load=load,
+        bad_images=request.bad_images,
+        recheck=request.recheck,
         verbose=request.verbose,
-    )  # fmt: skip
+    )
     return _build(generator, request, decision, _Materials(spec, prepared, kernel, load, steps))
+
+
+def _find_finished(sources: Sources, spec: GeneratorSpec, request: Request) -> PreparedStore | None:
+    for stores_dir in request.stores_dirs:
+        found = find_finished(
+            sources, spec.loader, stores_dir=stores_dir, recheck=request.recheck, bad_images=request.bad_images
+        )
+        if found is not None:
+            return found
+    return None
+
+
+def _place_to_write(request: Request) -> Path:
+    *read_only, place = request.stores_dirs
+    if read_only:
+        say(
+            f"{read_only[0].parent} cannot be written, so the store goes to {place.parent}, which may not outlive this "
+            "session. Choose a place with autofix(..., cache_dir=...) or KERASDIAG_CACHE_DIR.",
+            request.verbose,
+        )
+    return place
 
 
 def _build(generator: Any, request: Request, decision: Decision, materials: _Materials) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -240,7 +240,7 @@ class Conversion:
         left = set(pending)
         with Progress(len(pending), "converting", verbose=self.verbose) as progress:
             while left:
-                job = job or self._new_job(left)
+                job = job or self._new_job([name for name in pending if name in left])
                 self._convert_job(job, load, progress.advance)
                 for manifest in self._commit(job):
                     left.difference_update(manifest.names)
@@ -255,9 +255,9 @@ class Conversion:
                 self._convert_job(job, self.generator_load, lambda _: None)
                 self._commit(job)
 
-    def _new_job(self, names: Collection[str]) -> Job:
+    def _new_job(self, names: Sequence[str]) -> Job:
         self.next_shard = max(self.next_shard, next_shard(self.directory))
-        return make_job(self.directory, self.place.root, self.loader, list(names), self.next_shard)
+        return make_job(self.directory, self.place.root, self.loader, names, self.next_shard)
 
     def _convert_job(self, job: Job, load: Load | None, on_images: Callable[[int], None]) -> None:
         """Make the missing shards of a job."""

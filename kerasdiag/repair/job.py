@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from kerasdiag.repair.order import written_order
 from kerasdiag.repair.store_files import discard, json_bytes, read_json, write_json, written_whole
 from kerasdiag.repair.tfrecord import encode_name, record_bytes
 from kerasdiag.spec import LoaderOptions
@@ -117,10 +118,18 @@ def shard_number(name: str) -> int:
 def make_job(store: Path, root: str, loader: LoaderOptions, names: Sequence[str], first_shard: int) -> Job:
     """Freeze a conversion to disk.
 
-    The order of the records is random but a function of the names alone, so that neighbours in the
-    store are a random sample of the sources; the size of the shards depends on nothing but bytes.
+    The records get the order that ``permuted_blocks`` reads side by side: random, so that neighbours
+    in the store are a random sample of the sources, and a function of their number alone, so that
+    images and masks lie in equal orders. The size of the shards depends on nothing but bytes.
+
+    Args:
+        store: Directory of the store.
+        root: The data root.
+        loader: The loader options.
+        names: The sources, in the order in which the generator names them first.
+        first_shard: Number of the first shard.
     """
-    ordered = in_random_order(names)
+    ordered = [names[number] for number in written_order(len(names))]
     folder = job_folder(store)
     shutil.rmtree(folder, ignore_errors=True)  # a job whose last file was never written
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

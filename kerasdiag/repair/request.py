@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # evidence may be anything with a .profile
 
-from kerasdiag.environment.cache_directory import VARIABLE, cache_directory
+from kerasdiag.environment.cache_directory import VARIABLE, cache_directories
 from kerasdiag.repair.decision import ALWAYS, BOTTLENECK
 
 # Argument -> values that are built, and values that the interface has and that are not built yet.
@@ -53,10 +53,10 @@ class Request:
             raise ValueError(f"autofix: steps_per_epoch must be a whole number above 0. Received: {steps!r}.")
 
     @property
-    def stores_dir(self) -> Path:
-        """Where stores are kept."""
-        folder = cache_directory() if self.cache_dir is None else Path(self.cache_dir).expanduser()
-        return folder / "stores"
+    def stores_dirs(self) -> tuple[Path, ...]:
+        """Where finished stores are looked for; a new one is made in the last of these."""
+        folders = cache_directories() if self.cache_dir is None else (Path(self.cache_dir).expanduser(),)
+        return tuple(folder / "stores" for folder in folders)
 
     @property
     def chosen_dir(self) -> bool:

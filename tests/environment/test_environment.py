@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from kerasdiag.environment.cache_directory import cache_directory
+from kerasdiag.environment.cache_directory import cache_directories, cache_directory
 from kerasdiag.environment.cores import cgroup_quota, usable_cores
 from kerasdiag.environment.process_rank import process_rank
 
@@ -93,3 +94,23 @@ def test_cache_directory(monkeypatch, tmp_path):
     assert cache_directory().name == "kerasdiag"
     monkeypatch.setenv("KERASDIAG_CACHE_DIR", "~/diag")
     assert cache_directory() == Path.home() / "diag"
+
+
+def test_cache_directory_without_a_home_that_can_be_written(monkeypatch, tmp_path):
+    """A read-only home is looked into, and something private among the temporary files is written to."""
+    import platformdirs
+
+    monkeypatch.delenv("KERASDIAG_CACHE_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: str(home / "cache" / "kerasdiag"))
+    assert cache_directories() == (home / "cache" / "kerasdiag",)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != home)
+    mine = tmp_path / "tmp" / f"kerasdiag-{os.getuid()}"
+    assert cache_directories() == (home / "cache" / "kerasdiag", mine)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: "~/.cache/kerasdiag")  # no home at all
+    assert cache_directories() == (mine,)
+    mine.symlink_to("/")  # laid there by somebody else
+    assert cache_directory() == tmp_path / "tmp" / f"kerasdiag-{os.getuid()}-1"

@@ -24,7 +24,7 @@ from kerasdiag.errors import (
     UnsupportedOptionError,
 )
 from kerasdiag.input_identity import identify_input
-from kerasdiag.repair import convert
+from kerasdiag.repair import convert, request
 from kerasdiag.repair.batches import BatchMaker
 
 pytestmark = pytest.mark.keras
@@ -127,6 +127,23 @@ def test_a_changed_image_is_converted_again(tmp_path):
     dataset = autofix(generator, when="always", verbose=0)
     assert dataset.repair_report.converted == 1
     assert next(iter(dataset))[0][0].numpy().reshape(-1, 3).mean(0) == pytest.approx([200, 10, 30], abs=3)
+
+
+def test_a_home_that_cannot_be_written(images, tmp_path, monkeypatch, capsys):
+    """The store goes elsewhere, one line says where and how to choose; a finished one in the home is still used."""
+    monkeypatch.delenv("KERASDIAG_CACHE_DIR")
+    folders = (tmp_path / "home", tmp_path / "elsewhere")
+    monkeypatch.setattr(request, "cache_directories", lambda: folders)
+    generator = make_generator(*images)
+    dataset = autofix(generator, when="always")
+    assert dataset.repair_report.store.startswith(str(folders[1]))
+    printed = capsys.readouterr().err
+    assert f"{folders[0]} cannot be written, so the store goes to {folders[1]}" in printed
+    assert "cache_dir=...) or KERASDIAG_CACHE_DIR" in printed
+    (folders[1]).rename(folders[0])
+    dataset = autofix(generator)
+    assert dataset.repair_report.store.startswith(str(folders[0]))
+    assert "cannot be written, so" not in capsys.readouterr().err
 
 
 def test_recheck_false_looks_at_no_file(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -168,6 +169,16 @@ def test_images_and_masks_stay_aligned(images, cache, tmp_path):
             assert all(np.array_equal(draws[0][name], draws[1][name]) for name in draws[0])
 
 
+@pytest.mark.parametrize("seed", [5, None])
+def test_blocks_lie_side_by_side(tmp_path, seed):
+    """A store that was written for a generator is read in pieces of neighbours, in its shards, too."""
+    frame = write_images(tmp_path / "images", 200, size=(12, 12))
+    generator = make_generator(frame, tmp_path / "images", seed=seed, target_size=(8, 8))
+    maker = make_maker(generator, tmp_path / "stores", seed=3, block_rows=8)
+    moves = np.diff(maker.plan.record[maker.plan.order(1)]) != 1
+    assert moves.mean() < 1.2 / 8
+
+
 def test_augmented_batches_are_what_keras_makes_of_these_draws(repair, images, cache):
     """The whole way through tf.data: Keras applied to the recorded draws gives every batch bit for bit."""
     generator = make_generator(*images, options=ARTICLE, weight_col="weight")
@@ -295,6 +306,15 @@ def test_a_script_ends_while_batches_are_made(images, cache, tmp_path, ending):
         )
         assert "END" in result.stdout, result.stderr
         assert (result.returncode == 0) == ("fit" not in ending)
+
+
+@pytest.mark.parametrize("kernel", ["compiled", "scipy"])
+def test_without_positioned_reads(repair, monkeypatch, kernel):
+    """Where the platform has no preadv, the same batches come by seeking and reading."""
+    wanted = repair(autofix_options={"steps_per_epoch": 6})
+    monkeypatch.setenv("KERASDIAG_KERNEL", kernel)
+    monkeypatch.delattr(os, "preadv")
+    assert are_equal(arrays(repair(autofix_options={"steps_per_epoch": 6})), arrays(wanted))
 
 
 def test_scipy_path_gives_the_same_dataset(repair, monkeypatch):
