@@ -23,6 +23,9 @@ from kerasdiag.repair.store import Store
 
 # Orders of passes that are kept: that of each iteration in progress, and the one it runs on into.
 _KEPT_ORDERS = 4
+# Buffers that wait to be used again. In a steady stream nearly all are in use, and few are enough;
+# somebody who held hundreds of batches for a moment shall not pay for them ever after.
+_MAX_IDLE_BUFFERS = 16
 # Room behind a batch for what the compiled kernel writes beyond its last pixel, in floats.
 _PADDING = 16
 
@@ -47,7 +50,8 @@ class BatchMaker:
         self._warps = affine.warps(plan.options)
         self._capacity = min(plan.spec.batch_size, max(1, len(plan.rows)))
         batch_floats = self._capacity * self._size
-        self.buffers = BatchBuffers(batch_floats + _PADDING, max(2, buffer_pool_bytes // (4 * batch_floats)))
+        max_idle = min(max(2, buffer_pool_bytes // (4 * batch_floats)), _MAX_IDLE_BUFFERS)
+        self.buffers = BatchBuffers(batch_floats + _PADDING, max_idle)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._next_pass = 0

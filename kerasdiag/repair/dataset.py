@@ -32,10 +32,10 @@ def build_dataset(maker: BatchMaker, environment: Environment) -> Any:
     example = (np.zeros((0, *plan.spec.loader.image_shape), np.float32), *maker.targets.example)
     types = [tf.as_dtype(array.dtype) for array in example]
 
-    calls = HostCalls(example)
+    calls = HostCalls()
 
     def begin(_: Any) -> Any:
-        first_pass = tf.numpy_function(lambda: np.int64(maker.begin_iteration()), [], tf.int64)
+        first_pass = tf.numpy_function(lambda: np.int64(calls.run(maker.begin_iteration, 0)), [], tf.int64)
         first_pass.set_shape([])
         return first_pass
 
@@ -44,7 +44,7 @@ def build_dataset(maker: BatchMaker, environment: Environment) -> Any:
 
     def make(first_pass: Any, step: Any) -> Any:
         parts = tf.numpy_function(
-            lambda first, number: calls.run(maker.batch, int(first), int(number)), [first_pass, step], types
+            lambda first, number: calls.run(maker.batch, example, int(first), int(number)), [first_pass, step], types
         )
         for part, array in zip(parts, example):
             part.set_shape([None, *array.shape[1:]])

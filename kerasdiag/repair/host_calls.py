@@ -14,9 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
+from typing import Any  # what tf.data calls for: arrays, or the number of a pass
 
 _QUIET_S = 0.05  # what was begun before, and what fills tf.data's buffers, comes within this time
 _LONGEST_WAIT_S = 10.0
@@ -25,33 +23,28 @@ _alive: weakref.WeakSet[HostCalls] = weakref.WeakSet()
 
 
 class HostCalls:
-    """The calls of one dataset into Python.
+    """The calls of one dataset into Python."""
 
-    Args:
-        nothing: What a call returns when the interpreter ends: arrays without rows.
-    """
-
-    def __init__(self, nothing: tuple[np.ndarray[Any, Any], ...]) -> None:
-        self._nothing = nothing
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running = 0
         self._ended = False
-        self.last_s = 0.0
+        self._last_s = 0.0
         _alive.add(self)
 
-    def run(self, make: Callable[..., tuple[np.ndarray[Any, Any], ...]], *arguments: int) -> list[np.ndarray[Any, Any]]:
-        """Return what ``make`` makes, or nothing if the interpreter is about to end."""
+    def run(self, make: Callable[..., Any], nothing: Any, *arguments: int) -> Any:
+        """Return what ``make`` makes of the arguments, or ``nothing`` if the interpreter is about to end."""
         with self._lock:
-            self.last_s = time.monotonic()
+            self._last_s = time.monotonic()
             if self._ended:
-                return list(self._nothing)
+                return nothing
             self._running += 1
         try:
-            return list(make(*arguments))
+            return make(*arguments)
         finally:
             with self._lock:
                 self._running -= 1
-                self.last_s = time.monotonic()
+                self._last_s = time.monotonic()
 
     def end(self) -> None:
         """Make nothing from now on."""
@@ -62,7 +55,7 @@ class HostCalls:
     def is_quiet(self) -> bool:
         """Whether no call runs and none came lately."""
         with self._lock:
-            return not self._running and time.monotonic() - self.last_s > _QUIET_S
+            return not self._running and time.monotonic() - self._last_s > _QUIET_S
 
 
 @atexit.register
