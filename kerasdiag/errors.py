@@ -58,7 +58,7 @@ class BadImagesError(StoreError):
     """Some images cannot be loaded; the good ones are converted and stay for the next call.
 
     Attributes:
-        images: All of them (``kerasdiag.repair.bad_images.BadImage``: name, path, rows, reason).
+        images: All of them (``kerasdiag.repair.conversion.bad_images.BadImage``: name, path, rows, reason).
     """
 
     def __init__(self, message: str, images: tuple[object, ...] = ()) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kerasdiag.repair.conversion import prepare_store
-from kerasdiag.repair.sources import find_sources
+from kerasdiag.repair.conversion.prepare import prepare_store
+from kerasdiag.repair.pixel_store.sources import find_sources
 from kerasdiag.spec import LoaderOptions
 
 LOADER = LoaderOptions("rgb", (24, 32))

@@ -11,9 +11,15 @@ from pathlib import Path
 from kerasdiag.cli.printing import local_time, show, show_table
 from kerasdiag.environment.cache_directory import cache_directory
 from kerasdiag.errors import StoreError
-from kerasdiag.repair import find_store
+from kerasdiag.repair.pixel_store import find_store
+from kerasdiag.repair.pixel_store.remove_store import (
+    check_removable,
+    is_left_over,
+    left_over,
+    remove_left_over,
+    remove_store,
+)
 from kerasdiag.repair.progress import size
-from kerasdiag.repair.remove_store import check_removable, is_left_over, left_over, remove_left_over, remove_store
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130

@@ -8,9 +8,9 @@ from pathlib import Path
 from kerasdiag.cli.printing import local_time
 from kerasdiag.errors import StoreError
 from kerasdiag.profile import write_whole
-from kerasdiag.repair.eject import choose_plan, make_script
-from kerasdiag.repair.saved_plans import SavedPlan, list_plans
-from kerasdiag.repair.store import open_store
+from kerasdiag.repair.pixel_store.store import open_store
+from kerasdiag.repair.plans.eject import choose_plan, make_script
+from kerasdiag.repair.plans.saved_plans import SavedPlan, list_plans
 
 
 def run(directory: Path, output: Path, wanted: str | None, *, force: bool) -> int:

@@ -10,12 +10,12 @@ from typing import Any
 from kerasdiag.cli.printing import local_time, show, show_table
 from kerasdiag.environment.cache_directory import VARIABLE, cache_directory
 from kerasdiag.errors import StoreError
-from kerasdiag.repair import find_store
-from kerasdiag.repair.find_store import StoreEntry, list_stores
+from kerasdiag.repair.pixel_store import find_store
+from kerasdiag.repair.pixel_store.find_store import StoreEntry, list_stores
+from kerasdiag.repair.pixel_store.remove_store import is_left_over
+from kerasdiag.repair.pixel_store.store import Store, open_store, read_header
+from kerasdiag.repair.plans.saved_plans import SavedPlan, list_plans
 from kerasdiag.repair.progress import size
-from kerasdiag.repair.remove_store import is_left_over
-from kerasdiag.repair.saved_plans import SavedPlan, list_plans
-from kerasdiag.repair.store import Store, open_store, read_header
 from kerasdiag.spec import LoaderOptions
 
 _COLUMNS = ("IMAGES", "SIZE", "DEAD", "LOADER", "LAST USED", "DATA ROOT", "DIRECTORY")

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from kerasdiag.cli.printing import show
+from kerasdiag.repair.conversion.shard import Manifest
+from kerasdiag.repair.pixel_store.store import open_store, read_header, read_shard, store_of
+from kerasdiag.repair.pixel_store.store_files import read_json
+from kerasdiag.repair.pixel_store.tfrecord import crc32c
 from kerasdiag.repair.progress import Progress, size
-from kerasdiag.repair.shard import Manifest
-from kerasdiag.repair.store import open_store, read_header, read_shard, store_of
-from kerasdiag.repair.store_files import read_json
-from kerasdiag.repair.tfrecord import crc32c
 
 EXIT_DAMAGED = 1
 EXIT_INTERRUPTED = 130

@@ -17,21 +17,21 @@ from kerasdiag.errors import KerasDiagError, StoreError
 from kerasdiag.input_identity import identify_input
 from kerasdiag.repair import repair_report as outcomes
 from kerasdiag.repair.attributes import dress_dataset, dress_generator
-from kerasdiag.repair.batches import BatchMaker
-from kerasdiag.repair.conversion import PreparedStore, find_finished, prepare_store
-from kerasdiag.repair.dataset import build_dataset
+from kerasdiag.repair.conversion.prepare import PreparedStore, find_finished, prepare_store
 from kerasdiag.repair.decision import Decision, decide
 from kerasdiag.repair.kernels.choose import COMPILED, KernelChoice, choose_kernel
 from kerasdiag.repair.ops import rescale
-from kerasdiag.repair.plan import PipelinePlan, check_supported
-from kerasdiag.repair.plan_files import save_plan
+from kerasdiag.repair.pipeline.batches import BatchMaker
+from kerasdiag.repair.pipeline.dataset import build_dataset
+from kerasdiag.repair.pipeline.reading_order import choose_reading
+from kerasdiag.repair.pixel_store.sources import Sources, find_sources
+from kerasdiag.repair.plans.plan import PipelinePlan, check_supported
+from kerasdiag.repair.plans.plan_files import save_plan
 from kerasdiag.repair.progress import duration, say
 from kerasdiag.repair.read_generator import read_spec
-from kerasdiag.repair.reading_order import choose_reading
 from kerasdiag.repair.repair_report import RepairReport
 from kerasdiag.repair.request import Request
 from kerasdiag.repair.self_check import CHECKED_ROWS, check_pixels
-from kerasdiag.repair.sources import Sources, find_sources
 from kerasdiag.spec import GeneratorSpec
 
 # Records whose checksums are compared when a store is opened.

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasdiag.errors import ParityError
-from kerasdiag.repair.batches import BatchMaker
 from kerasdiag.repair.kernels.choose import COMPILED, SCIPY, KernelChoice
-from kerasdiag.repair.store import Store
+from kerasdiag.repair.pipeline.batches import BatchMaker
+from kerasdiag.repair.pixel_store.store import Store
 
 CHECKED_ROWS = 4
 

@@ -23,9 +23,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 from repair.stores import load_with_pillow
 
 from kerasdiag.environment.cores import usable_cores
-from kerasdiag.repair.conversion import prepare_store
-from kerasdiag.repair.loader import load_bytes
-from kerasdiag.repair.sources import find_sources
+from kerasdiag.repair.conversion.loader import load_bytes
+from kerasdiag.repair.conversion.prepare import prepare_store
+from kerasdiag.repair.pixel_store.sources import find_sources
 from kerasdiag.spec import LoaderOptions
 
 LOADER = LoaderOptions("rgb", (300, 300))

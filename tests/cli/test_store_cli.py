@@ -15,11 +15,11 @@ import pytest
 from conversions import LOADER, content, convert, write_picture, write_pictures
 
 from kerasdiag.cli import main, store_clean
-from kerasdiag.repair import remove_store as removal
-from kerasdiag.repair.lock import StoreLock
-from kerasdiag.repair.plan import PipelinePlan, Targets
-from kerasdiag.repair.plan_files import save_plan
-from kerasdiag.repair.store import Store, open_store
+from kerasdiag.repair.pixel_store import remove_store as removal
+from kerasdiag.repair.pixel_store.lock import StoreLock
+from kerasdiag.repair.pixel_store.store import Store, open_store
+from kerasdiag.repair.plans.plan import PipelinePlan, Targets
+from kerasdiag.repair.plans.plan_files import save_plan
 from kerasdiag.spec import AugmentationOptions, GeneratorSpec
 
 

@@ -13,13 +13,13 @@ from keras_api import keras
 from PIL import Image
 
 from kerasdiag import compat
-from kerasdiag.repair.batches import BatchMaker
-from kerasdiag.repair.conversion import prepare_store
+from kerasdiag.repair.conversion.prepare import prepare_store
 from kerasdiag.repair.convert import loader_of_generator
 from kerasdiag.repair.kernels.choose import KernelChoice, choose_kernel
-from kerasdiag.repair.plan import PipelinePlan
+from kerasdiag.repair.pipeline.batches import BatchMaker
+from kerasdiag.repair.pixel_store.sources import find_sources
+from kerasdiag.repair.plans.plan import PipelinePlan
 from kerasdiag.repair.read_generator import read_spec
-from kerasdiag.repair.sources import find_sources
 
 ImageDataGenerator = keras.preprocessing.image.ImageDataGenerator
 CLASSES = ("cat", "dog", "emu")

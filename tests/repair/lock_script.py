@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from kerasdiag.repair.lock import StoreLock
+from kerasdiag.repair.pixel_store.lock import StoreLock
 
 lock, counter, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 for _ in range(rounds):

@@ -6,8 +6,8 @@ import numpy as np
 from builders import write_photos
 from PIL import Image
 
-from kerasdiag.repair.conversion import prepare_store
-from kerasdiag.repair.sources import find_sources
+from kerasdiag.repair.conversion.prepare import prepare_store
+from kerasdiag.repair.pixel_store.sources import find_sources
 from kerasdiag.spec import LoaderOptions
 
 

@@ -25,7 +25,7 @@ from kerasdiag.errors import (
 )
 from kerasdiag.input_identity import identify_input
 from kerasdiag.repair import convert, request
-from kerasdiag.repair.batches import BatchMaker
+from kerasdiag.repair.pipeline.batches import BatchMaker
 
 pytestmark = pytest.mark.keras
 HERE = Path(__file__).parent

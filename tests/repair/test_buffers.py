@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasdiag.repair.buffers import ALIGNMENT_BYTES, BatchBuffers
+from kerasdiag.repair.pipeline.buffers import ALIGNMENT_BYTES, BatchBuffers
 
 
 def test_a_buffer_is_aligned_and_whole():

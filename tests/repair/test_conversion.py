@@ -25,12 +25,13 @@ from conversions import (
 )
 from PIL import Image
 
+import kerasdiag
 from kerasdiag.errors import BadImagesError, StoreError
-from kerasdiag.repair import estimate, workers
-from kerasdiag.repair.conversion import find_finished
-from kerasdiag.repair.job import in_random_order, rows_per_shard
+from kerasdiag.repair.conversion import estimate
+from kerasdiag.repair.conversion.job import in_random_order, rows_per_shard
+from kerasdiag.repair.conversion.prepare import find_finished
+from kerasdiag.repair.pixel_store.sources import find_sources
 from kerasdiag.repair.progress import Progress
-from kerasdiag.repair.sources import find_sources
 from kerasdiag.spec import LoaderOptions
 
 
@@ -320,7 +321,7 @@ def test_workers_import_no_tensorflow_no_pool_and_not_the_script(tmp_path, data,
         " print(convert(sys.argv[3:], sys.argv[2]).in_process_reason)"
     )
     helpers = str(Path(__file__).parent.parent)
-    home = Path(workers.__file__).parents[2]
+    home = Path(kerasdiag.__file__).parents[1]
     result = subprocess.run(
         [sys.executable, "-c", code, helpers, str(stores), *write_pictures(data, 20)],
         env={
@@ -334,7 +335,7 @@ def test_workers_import_no_tensorflow_no_pool_and_not_the_script(tmp_path, data,
     )
     assert result.stdout == "None\n", result.stderr
     loaded = set((tmp_path / "imports").read_text().split())
-    assert {"numpy", "PIL.Image", "kerasdiag.repair.worker"} <= loaded
+    assert {"numpy", "PIL.Image", "kerasdiag.repair.conversion.worker"} <= loaded
     unwanted = {"tensorflow", "keras", "tf_keras", "multiprocessing.pool", "concurrent.futures", "__mp_main__"}
     assert not loaded & (unwanted | {"conversions", "xml.dom", "rich", "pandas", "numba", "scipy"})
 
@@ -458,7 +459,7 @@ def test_scripts_without_a_guard_run_once(tmp_path, data, stores, start, start_m
         "helpers": str(script.parents[1]),
         "start_method": start_method,
     }
-    home = str(Path(workers.__file__).parents[2])
+    home = str(Path(kerasdiag.__file__).parents[1])
     result = subprocess.run(
         [sys.executable, *STARTS[start], json.dumps(options)],
         input=script.read_text() if start == "from stdin" else None,

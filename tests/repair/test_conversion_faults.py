@@ -20,16 +20,18 @@ import pytest
 from conversions import LOADER, content, convert, keras_like, own_loader, stored_pixels, write_picture, write_pictures
 from PIL import Image
 
+import kerasdiag
 from kerasdiag.environment.cores import usable_cores
 from kerasdiag.errors import BadImagesError, StoreError
-from kerasdiag.repair import store_files, workers
-from kerasdiag.repair.conversion import find_finished
-from kerasdiag.repair.job import in_random_order
-from kerasdiag.repair.sources import find_sources
+from kerasdiag.repair.conversion import workers
+from kerasdiag.repair.conversion.job import in_random_order
+from kerasdiag.repair.conversion.prepare import find_finished
+from kerasdiag.repair.pixel_store import store_files
+from kerasdiag.repair.pixel_store.sources import find_sources
 from kerasdiag.spec import LoaderOptions
 
 SCRIPT = Path(__file__).with_name("convert_script.py")
-HOME = str(Path(workers.__file__).parents[2])
+HOME = str(Path(kerasdiag.__file__).parents[1])
 
 
 @pytest.fixture
@@ -253,7 +255,7 @@ def test_workers_that_always_die_are_one_error(data, stores, monkeypatch):
     monkeypatch.setattr(
         workers,
         "_BOOTSTRAP",
-        "import os, signal; from kerasdiag.repair import shard; real = shard.load_bytes;"
+        "import os, signal; from kerasdiag.repair.conversion import shard; real = shard.load_bytes;"
         f" shard.path_of = lambda root, name: os.kill(os.getpid(), 9) if name == {bad!r} else root + '/' + name; "
         + workers._BOOTSTRAP.replace("import sys;", "import sys; sys.stdin.buffer;"),
     )
@@ -606,7 +608,7 @@ def test_a_lock_left_by_a_killed_process_is_removed(tmp_path, data, stores):
     expected = content(stores)
     store = next(path for path in stores.iterdir() if path.is_dir())
     lock_path = store.with_name(f"{store.name}.lock")
-    code = f"import os; from pathlib import Path; from kerasdiag.repair.lock import StoreLock; StoreLock(Path({str(lock_path)!r})).__enter__(); os._exit(1)"
+    code = f"import os; from pathlib import Path; from kerasdiag.repair.pixel_store.lock import StoreLock; StoreLock(Path({str(lock_path)!r})).__enter__(); os._exit(1)"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": HOME}, timeout=60, check=False)
     assert lock_path.exists()
     assert run_script(tmp_path, images, stores)["converted"] == 0

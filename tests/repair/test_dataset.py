@@ -15,7 +15,7 @@ from repair.generators import ARTICLE, keras_images, make_generator, make_maker,
 
 from kerasdiag import autofix
 from kerasdiag.environment.facts import Environment
-from kerasdiag.repair.dataset import build_dataset
+from kerasdiag.repair.pipeline.dataset import build_dataset
 
 pytestmark = pytest.mark.keras
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from kerasdiag.repair import draws
 from kerasdiag.repair.ops import affine, flip
+from kerasdiag.repair.pipeline import draws
 from kerasdiag.spec import AugmentationOptions
 
 

@@ -15,7 +15,7 @@ from repair.generators import CLASSES, keras_draws, keras_images, make_generator
 
 from kerasdiag import autofix
 from kerasdiag.cli import main
-from kerasdiag.repair import eject
+from kerasdiag.repair.plans import eject
 
 pytestmark = pytest.mark.keras
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasdiag.repair.loader import NotEightBitError, as_uint8, load_pixels
+from kerasdiag.repair.conversion.loader import NotEightBitError, as_uint8, load_pixels
 from kerasdiag.spec import LoaderOptions
 
 MODES = {
@@ -95,6 +95,6 @@ def test_another_shape_is_an_error(tmp_path):
 
 def test_loading_needs_no_keras():
     """The module imports NumPy, and neither TensorFlow nor Keras."""
-    code = "import sys, kerasdiag.repair.worker as _; print({'tensorflow', 'keras', 'tf_keras'} & set(sys.modules))"
+    code = "import sys, kerasdiag.repair.conversion.worker as _; print({'tensorflow', 'keras', 'tf_keras'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kerasdiag.repair import lock as lock_module
-from kerasdiag.repair.lock import LockLostError, StoreLock
+from kerasdiag.repair.pixel_store import lock as lock_module
+from kerasdiag.repair.pixel_store.lock import LockLostError, StoreLock
 
 SCRIPT = Path(__file__).with_name("lock_script.py")
 

@@ -7,9 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from kerasdiag.repair.draws import permutation
-from kerasdiag.repair.order import BLOCK_ROWS, permuted_blocks, written_order
-from kerasdiag.repair.plan import PipelinePlan
+from kerasdiag.repair.pipeline.draws import permutation
+from kerasdiag.repair.pipeline.order import BLOCK_ROWS, permuted_blocks, written_order
+from kerasdiag.repair.plans.plan import PipelinePlan
 from kerasdiag.spec import GeneratorSpec, LoaderOptions
 
 ROWS, NUM_CLASSES, BATCH = 20_000, 10, 32

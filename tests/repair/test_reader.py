@@ -10,8 +10,8 @@ import pytest
 from repair.stores import make_store
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair import reader
-from kerasdiag.repair.reader import PixelReader
+from kerasdiag.repair.pipeline import reader
+from kerasdiag.repair.pipeline.reader import PixelReader
 
 
 @pytest.fixture

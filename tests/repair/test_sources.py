@@ -7,7 +7,7 @@ import os
 import pytest
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.sources import find_sources
+from kerasdiag.repair.pixel_store.sources import find_sources
 
 
 def test_rows_may_name_a_file_many_times(tmp_path):

@@ -11,8 +11,8 @@ import pytest
 from conversions import LOADER, content, convert, write_pictures
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.find_store import list_stores
-from kerasdiag.repair.store import open_store
+from kerasdiag.repair.pixel_store.find_store import list_stores
+from kerasdiag.repair.pixel_store.store import open_store
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.tfrecord import encode_name, encode_record, problem_of, record_bytes
+from kerasdiag.repair.pixel_store.tfrecord import encode_name, encode_record, problem_of, record_bytes
 
 SHAPES = [(1, 1, 1), (7, 5, 3), (300, 300, 3), (128, 127, 4)]
 

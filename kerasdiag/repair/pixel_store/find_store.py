@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.content_hash import content_hash
-from kerasdiag.repair.job import in_random_order
-from kerasdiag.repair.sources import Sources
-from kerasdiag.repair.store import Store, open_store, read_header
-from kerasdiag.repair.store_files import json_bytes
+from kerasdiag.repair.conversion.job import in_random_order
+from kerasdiag.repair.pixel_store.content_hash import content_hash
+from kerasdiag.repair.pixel_store.sources import Sources
+from kerasdiag.repair.pixel_store.store import Store, open_store, read_header
+from kerasdiag.repair.pixel_store.store_files import json_bytes
 from kerasdiag.spec import LoaderOptions
 
 _LOOKED_AT = 16  # files whose content decides whether a store of another root holds the same images

@@ -16,16 +16,16 @@ from typing import Any
 
 import kerasdiag
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.bad_images import printable, wide_image_error
-from kerasdiag.repair.job import Job
-from kerasdiag.repair.lock import StoreLock
-from kerasdiag.repair.worker import pillow_settings
+from kerasdiag.repair.conversion.bad_images import printable, wide_image_error
+from kerasdiag.repair.conversion.job import Job
+from kerasdiag.repair.conversion.worker import pillow_settings
+from kerasdiag.repair.pixel_store.lock import StoreLock
 
 # Nothing is imported before the path is the parent's: `-c` and PYTHONPATH may put the current directory first, and a
 # user's json.py may lie there.
 _BOOTSTRAP = (
     "import sys; sys.path[:] = bytes.fromhex(sys.stdin.buffer.readline().decode()).decode('utf-8', 'surrogateescape')"
-    ".split(chr(0)); from kerasdiag.repair.worker import main; main()"
+    ".split(chr(0)); from kerasdiag.repair.conversion.worker import main; main()"
 )
 _START_TIMEOUT_S = 120.0  # NumPy from a cold network disk
 

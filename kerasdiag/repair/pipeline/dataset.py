@@ -8,8 +8,8 @@ from typing import Any  # TensorFlow has no types
 import numpy as np
 
 from kerasdiag.environment.facts import Environment
-from kerasdiag.repair.batches import BatchMaker
-from kerasdiag.repair.host_calls import HostCalls
+from kerasdiag.repair.pipeline.batches import BatchMaker
+from kerasdiag.repair.pipeline.host_calls import HostCalls
 
 # Batches made ahead of the training, beside the ones in the making. Two hide an uneven step.
 PREFETCH_BATCHES = 2

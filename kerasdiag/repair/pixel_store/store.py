@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.job import loader_of
-from kerasdiag.repair.shard import Manifest, Skipped
-from kerasdiag.repair.store_files import read_json
-from kerasdiag.repair.tfrecord import encode_name, problem_of
+from kerasdiag.repair.conversion.job import loader_of
+from kerasdiag.repair.conversion.shard import Manifest, Skipped
+from kerasdiag.repair.pixel_store.store_files import read_json
+from kerasdiag.repair.pixel_store.tfrecord import encode_name, problem_of
 from kerasdiag.spec import LoaderOptions
 
 FORMAT = 1

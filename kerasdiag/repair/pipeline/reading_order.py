@@ -10,8 +10,8 @@ import numpy as np
 
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.storage import StorageClass
-from kerasdiag.repair.order import BLOCK_ROWS
-from kerasdiag.repair.store import Store
+from kerasdiag.repair.pipeline.order import BLOCK_ROWS
+from kerasdiag.repair.pixel_store.store import Store
 from kerasdiag.spec import GeneratorSpec
 
 PERMUTATION, BLOCKS, FILE_ORDER = "permutation", "blocks", "file order"

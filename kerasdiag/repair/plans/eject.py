@@ -18,7 +18,7 @@ import numpy as np
 from kerasdiag.errors import StoreError
 from kerasdiag.repair import ops
 from kerasdiag.repair.ops import affine
-from kerasdiag.repair.saved_plans import SavedPlan
+from kerasdiag.repair.plans.saved_plans import SavedPlan
 from kerasdiag.spec import AugmentationOptions
 
 MAX_LINES = 150
@@ -68,7 +68,7 @@ def make_script(directory: Path, plan: SavedPlan) -> str:
         StoreError: The store lacks shards that the plan needs, or the plan holds what no script can be written for yet.
     """
     _check(directory, plan)
-    template = resources.files("kerasdiag.repair").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    template = resources.files("kerasdiag.repair.plans").joinpath(_TEMPLATE).read_text(encoding="utf-8")
     script = _keep_parts(template, _parts(plan))
     values = _values(directory, plan)
     return re.sub(r"__([A-Z_]+?)__", lambda found: values[found.group(1)], script)

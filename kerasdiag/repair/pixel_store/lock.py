@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.store_files import discard, replace
+from kerasdiag.repair.pixel_store.store_files import discard, replace
 
 if TYPE_CHECKING:
     from typing_extensions import Self

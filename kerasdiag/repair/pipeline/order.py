@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasdiag.repair.draws import key_of, number_below, permutation
+from kerasdiag.repair.pipeline.draws import key_of, number_below, permutation
 
 # Rows that are read one after the other on a disk that must move its head. At 270 kB a record, 8
 # are 2 MB: 15 ms of reading for 10 ms of moving.

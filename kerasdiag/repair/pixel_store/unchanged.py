@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerasdiag.repair.content_hash import content_hash
-from kerasdiag.repair.find_store import StorePlace
-from kerasdiag.repair.sources import Sources, path_of, settled_mtime_ns
-from kerasdiag.repair.store import Store
-from kerasdiag.repair.store_files import written_whole
+from kerasdiag.repair.pixel_store.content_hash import content_hash
+from kerasdiag.repair.pixel_store.find_store import StorePlace
+from kerasdiag.repair.pixel_store.sources import Sources, path_of, settled_mtime_ns
+from kerasdiag.repair.pixel_store.store import Store
+from kerasdiag.repair.pixel_store.store_files import written_whole
 
 _CHUNK = 64  # files a thread looks at before it reports
 _THREADS = 16  # network disks answer late, but many at once

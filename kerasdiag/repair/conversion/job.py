@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from kerasdiag.repair.order import written_order
-from kerasdiag.repair.store_files import discard, json_bytes, read_json, write_json, written_whole
-from kerasdiag.repair.tfrecord import encode_name, record_bytes
+from kerasdiag.repair.pipeline.order import written_order
+from kerasdiag.repair.pixel_store.store_files import discard, json_bytes, read_json, write_json, written_whole
+from kerasdiag.repair.pixel_store.tfrecord import encode_name, record_bytes
 from kerasdiag.spec import LoaderOptions
 
 FORMAT = 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasdiag.errors import BadImagesError, StoreError
-from kerasdiag.repair.sources import Sources
+from kerasdiag.repair.pixel_store.sources import Sources
 
 _SHOWN = 20
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.lock import StoreLock
-from kerasdiag.repair.store_files import TEMPORARY_SUFFIX, read_json, replace, sync_directory
+from kerasdiag.repair.pixel_store.lock import StoreLock
+from kerasdiag.repair.pixel_store.store_files import TEMPORARY_SUFFIX, read_json, replace, sync_directory
 
 _REMOVED_PREFIX = ".removed-"
 _CONTENT = {"store.json", "index.json", "shards", "plans", "jobs", "local"}

@@ -17,9 +17,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from kerasdiag.repair.job import load_job
-from kerasdiag.repair.lock import is_locked_by
-from kerasdiag.repair.shard import NotUint8StoreError, convert_shard
+from kerasdiag.repair.conversion.job import load_job
+from kerasdiag.repair.conversion.shard import NotUint8StoreError, convert_shard
+from kerasdiag.repair.pixel_store.lock import is_locked_by
 
 TELL_EVERY_S = 0.3
 

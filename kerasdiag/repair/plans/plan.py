@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasdiag.errors import UnsupportedOptionError
-from kerasdiag.repair.draws import key_of, permutation, uniforms
 from kerasdiag.repair.ops import affine, flip
-from kerasdiag.repair.order import permuted_blocks, written_order
+from kerasdiag.repair.pipeline.draws import key_of, permutation, uniforms
+from kerasdiag.repair.pipeline.order import permuted_blocks, written_order
 from kerasdiag.spec import AugmentationOptions, GeneratorSpec
 
 CLASS_MODES = ("categorical", "binary", "sparse", "raw", None)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.store import Store
+from kerasdiag.repair.pixel_store.store import Store
 
 MAX_OPEN_FILES = 128  # a common limit of a process is 1,024, or 256 on macOS
 

@@ -12,20 +12,26 @@ import numpy as np
 
 from kerasdiag.environment.cores import usable_cores
 from kerasdiag.errors import BadImagesError
-from kerasdiag.repair import find_store, unchanged
-from kerasdiag.repair.bad_images import BadImage, bad_images, bad_images_error, wide_image_error
-from kerasdiag.repair.estimate import TIMED, bytes_to_write, look_at, plan_line
-from kerasdiag.repair.find_store import StorePlace
-from kerasdiag.repair.job import Job, in_random_order, load_job, make_job
-from kerasdiag.repair.loader import NotEightBitError, as_uint8
-from kerasdiag.repair.lock import StoreLock
+from kerasdiag.repair.conversion.bad_images import BadImage, bad_images, bad_images_error, wide_image_error
+from kerasdiag.repair.conversion.estimate import TIMED, bytes_to_write, look_at, plan_line
+from kerasdiag.repair.conversion.job import Job, in_random_order, load_job, make_job
+from kerasdiag.repair.conversion.loader import NotEightBitError, as_uint8
+from kerasdiag.repair.conversion.shard import Load, Manifest, NotUint8StoreError, convert_shard
+from kerasdiag.repair.conversion.workers import CannotStartError, convert_with_workers, why_not_here
+from kerasdiag.repair.pixel_store import find_store, unchanged
+from kerasdiag.repair.pixel_store.find_store import StorePlace
+from kerasdiag.repair.pixel_store.lock import StoreLock
+from kerasdiag.repair.pixel_store.shard_files import (
+    finished_shards,
+    next_shard,
+    remove_unfinished,
+    tidy,
+    unfinished_shards,
+)
+from kerasdiag.repair.pixel_store.sources import Sources, path_of
+from kerasdiag.repair.pixel_store.store import ABOUT, FORMAT, Store, open_store, read_header, store_of
+from kerasdiag.repair.pixel_store.store_files import remove_temporary, write_json
 from kerasdiag.repair.progress import Progress, duration, say
-from kerasdiag.repair.shard import Load, Manifest, NotUint8StoreError, convert_shard
-from kerasdiag.repair.shard_files import finished_shards, next_shard, remove_unfinished, tidy, unfinished_shards
-from kerasdiag.repair.sources import Sources, path_of
-from kerasdiag.repair.store import ABOUT, FORMAT, Store, open_store, read_header, store_of
-from kerasdiag.repair.store_files import remove_temporary, write_json
-from kerasdiag.repair.workers import CannotStartError, convert_with_workers, why_not_here
 from kerasdiag.spec import LoaderOptions
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasdiag.repair.buffers import BatchBuffers
 from kerasdiag.repair.kernels import scipy_path
 from kerasdiag.repair.kernels.choose import COMPILED, KernelChoice
 from kerasdiag.repair.ops import affine, flip, rescale
-from kerasdiag.repair.plan import PipelinePlan, Targets
-from kerasdiag.repair.reader import PixelReader
-from kerasdiag.repair.store import Store
+from kerasdiag.repair.pipeline.buffers import BatchBuffers
+from kerasdiag.repair.pipeline.reader import PixelReader
+from kerasdiag.repair.pixel_store.store import Store
+from kerasdiag.repair.plans.plan import PipelinePlan, Targets
 
 # Orders of passes that are kept: that of each iteration in progress, and the one it runs on into.
 _KEPT_ORDERS = 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasdiag.repair.tfrecord import crc32c
+from kerasdiag.repair.pixel_store.tfrecord import crc32c
 
 
 def content_hash(data: bytes) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from kerasdiag.repair.ops import affine
-from kerasdiag.repair.plan_files import FORMAT
-from kerasdiag.repair.store_files import read_json
+from kerasdiag.repair.pixel_store.store_files import read_json
+from kerasdiag.repair.plans.plan_files import FORMAT
 from kerasdiag.spec import AugmentationOptions
 
 _QUIET = {"interpolation_order", "fill_mode", "cval", "zca_epsilon"}  # they matter beside other options only

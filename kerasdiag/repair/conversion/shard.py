@@ -10,12 +10,12 @@ from typing import Any, Optional
 
 import numpy as np
 
-from kerasdiag.repair.content_hash import content_hash
-from kerasdiag.repair.job import Job
-from kerasdiag.repair.loader import NotEightBitError, as_uint8, load_bytes
-from kerasdiag.repair.sources import path_of, settled_mtime_ns
-from kerasdiag.repair.store_files import EarlyWriter, read_json, write_json, written_whole
-from kerasdiag.repair.tfrecord import encode_record
+from kerasdiag.repair.conversion.job import Job
+from kerasdiag.repair.conversion.loader import NotEightBitError, as_uint8, load_bytes
+from kerasdiag.repair.pixel_store.content_hash import content_hash
+from kerasdiag.repair.pixel_store.sources import path_of, settled_mtime_ns
+from kerasdiag.repair.pixel_store.store_files import EarlyWriter, read_json, write_json, written_whole
+from kerasdiag.repair.pixel_store.tfrecord import encode_record
 
 Load = Callable[[str], np.ndarray[Any, Any]]
 

@@ -7,17 +7,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair import find_store, unchanged
-from kerasdiag.repair.convert_missing import Conversion, PreparedStore, prepared
-from kerasdiag.repair.job import job_folder
-from kerasdiag.repair.lock import StoreLock
+from kerasdiag.repair.conversion.convert_missing import Conversion, PreparedStore, prepared
+from kerasdiag.repair.conversion.job import job_folder
+from kerasdiag.repair.conversion.shard import Load
+from kerasdiag.repair.pixel_store import find_store, unchanged
+from kerasdiag.repair.pixel_store.lock import StoreLock
+from kerasdiag.repair.pixel_store.shard_files import is_left_over
+from kerasdiag.repair.pixel_store.sources import Sources
+from kerasdiag.repair.pixel_store.store import open_store
+from kerasdiag.repair.pixel_store.store_files import store_error
+from kerasdiag.repair.pixel_store.tfrecord import crc32c
 from kerasdiag.repair.progress import say
-from kerasdiag.repair.shard import Load
-from kerasdiag.repair.shard_files import is_left_over
-from kerasdiag.repair.sources import Sources
-from kerasdiag.repair.store import open_store
-from kerasdiag.repair.store_files import store_error
-from kerasdiag.repair.tfrecord import crc32c
 from kerasdiag.spec import LoaderOptions
 
 __all__ = ["PreparedStore", "find_finished", "prepare_store"]

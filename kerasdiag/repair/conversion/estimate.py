@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.bad_images import printable, wide_image_error
-from kerasdiag.repair.loader import NotEightBitError, as_uint8, load_pixels
+from kerasdiag.repair.conversion.bad_images import printable, wide_image_error
+from kerasdiag.repair.conversion.loader import NotEightBitError, as_uint8, load_pixels
+from kerasdiag.repair.conversion.shard import Load
+from kerasdiag.repair.pixel_store.store_files import HOW_TO_MOVE
+from kerasdiag.repair.pixel_store.tfrecord import encode_name, record_bytes
 from kerasdiag.repair.progress import duration, size
-from kerasdiag.repair.shard import Load
-from kerasdiag.repair.store_files import HOW_TO_MOVE
-from kerasdiag.repair.tfrecord import encode_name, record_bytes
 from kerasdiag.spec import LoaderOptions
 
 COMPARED = 32

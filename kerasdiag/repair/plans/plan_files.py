@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from kerasdiag.repair.plan import PipelinePlan, Targets
-from kerasdiag.repair.store import Store
-from kerasdiag.repair.store_files import written_whole
+from kerasdiag.repair.pixel_store.store import Store
+from kerasdiag.repair.pixel_store.store_files import written_whole
+from kerasdiag.repair.plans.plan import PipelinePlan, Targets
 
 FORMAT = 1
 

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from kerasdiag.repair.job import Job, job_folder, load_job, shard_number
-from kerasdiag.repair.shard import Manifest
-from kerasdiag.repair.store import read_shard
-from kerasdiag.repair.store_files import discard, remove_temporary
+from kerasdiag.repair.conversion.job import Job, job_folder, load_job, shard_number
+from kerasdiag.repair.conversion.shard import Manifest
+from kerasdiag.repair.pixel_store.store import read_shard
+from kerasdiag.repair.pixel_store.store_files import discard, remove_temporary
 
 
 def finished_shards(directory: Path) -> list[Manifest]:
