@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any  # generators and datasets are foreign objects
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kerasdiag.repair.repair_report import RepairReport
 
@@ -12,19 +16,47 @@ _COPIED = (
     "class_indices", "classes", "labels", "filenames", "filepaths", "samples", "n", "batch_size", "image_shape",
     "target_size", "class_mode",
 )  # fmt: skip
+_PER_ROW = ("classes", "labels", "filenames", "filepaths")
 
 
 def dress_dataset(
-    dataset: Any, generator: Any, report: RepairReport, *, seed: int, steps: int, set_epoch: Callable[[int], None]
+    dataset: Any,
+    generator: Any,
+    report: RepairReport,
+    *,
+    seed: int,
+    steps: int,
+    rows: NDArray[np.int64],
+    set_epoch: Callable[[int], None],
 ) -> Any:
-    """Give a dataset the attributes of the generator it replaces, and four of ours."""
+    """Give a dataset the attributes of the generator it replaces, and four of ours.
+
+    Args:
+        dataset: The dataset.
+        generator: The generator.
+        report: What was done.
+        seed: Key of all draws.
+        steps: Batches of an iteration.
+        rows: Rows of the generator that take part; lists with an entry for each row keep these only.
+        set_epoch: Sets the epoch of the next iteration.
+    """
+    num_rows = len(generator.filepaths)
     for name in _COPIED:
         if hasattr(generator, name):
-            setattr(dataset, name, getattr(generator, name))
+            value = getattr(generator, name)
+            setattr(dataset, name, value if len(rows) == num_rows else _of_rows(name, value, rows, num_rows))
     dataset.seed = seed
     dataset.reset = _start_anew
     _add_ours(dataset, generator, report, steps, set_epoch)
     return dataset
+
+
+def _of_rows(name: str, value: Any, rows: NDArray[np.int64], num_rows: int) -> Any:
+    if name in ("n", "samples"):
+        return len(rows)
+    if name not in _PER_ROW or len(value) != num_rows:
+        return value
+    return value[rows] if isinstance(value, np.ndarray) else [value[row] for row in rows]
 
 
 def dress_generator(generator: Any, report: RepairReport, steps: int) -> Any:
@@ -42,7 +74,8 @@ def _add_ours(thing: Any, generator: Any, report: RepairReport, steps: int, set_
         "repair_report": report,
     }
     for name, value in values.items():
-        setattr(thing, name, value)
+        with contextlib.suppress(AttributeError, TypeError):  # a list or a generator takes none
+            setattr(thing, name, value)
 
 
 def _start_anew() -> None:

@@ -25,7 +25,7 @@ from kerasdiag.repair.pipeline.batches import BatchMaker
 from kerasdiag.repair.pipeline.dataset import build_dataset
 from kerasdiag.repair.pipeline.reading_order import choose_reading
 from kerasdiag.repair.pixel_store.sources import Sources, find_sources
-from kerasdiag.repair.plans.plan import PipelinePlan, check_supported
+from kerasdiag.repair.plans.plan import PipelinePlan, check_supported, unsupported
 from kerasdiag.repair.plans.plan_files import save_plan
 from kerasdiag.repair.progress import duration, say
 from kerasdiag.repair.read_generator import read_spec
@@ -106,6 +106,9 @@ def autofix(
         StoreError: The store cannot be made: no space, no permission.
         ValueError: An argument has a value that does not exist or is not built yet.
     """
+    if is_disabled():
+        report = RepairReport(outcomes.DISABLED, f"{DISABLE_VARIABLE} is set")
+        return dress_generator(generator, report, steps_per_epoch or _length(generator))
     request = Request(
         evidence,
         when,
@@ -118,9 +121,6 @@ def autofix(
         recheck=recheck,
         verbose=verbose,
     )
-    if is_disabled():
-        report = RepairReport(outcomes.DISABLED, f"{DISABLE_VARIABLE} is set")
-        return dress_generator(generator, report, request.steps_per_epoch or _length(generator))
     try:
         return _autofix(generator, request)
     except Exception as error:
@@ -143,7 +143,7 @@ def _autofix(generator: Any, request: Request) -> Any:
         )
     sources = find_sources(spec.filepaths, spec.directory)
     finished = _find_finished(sources, spec, request)
-    if finished is None and not decision.repair:
+    if not decision.repair and (finished is None or unsupported(spec)):
         say(f"autofix kept the generator: {decision.reason}.", request.verbose)
         report = RepairReport(outcomes.KEPT, decision.reason, decision.verdict, decision.evidence)
         return dress_generator(generator, report, steps)
@@ -226,6 +226,7 @@ def _build(generator: Any, request: Request, decision: Decision, materials: _Mat
         skipped=tuple((image.path, image.reason) for image in prepared.skipped),
         findings=tuple(findings),
         checked_rows=checked,
+        steps=_describe_steps(plan, request, decision),
     )
     try:
         folder = save_plan(plan, prepared.store, maker.targets)
@@ -235,7 +236,19 @@ def _build(generator: Any, request: Request, decision: Decision, materials: _Mat
             report, findings=(*report.findings, f"the plan could not be written beside the store: {error}")
         )
     _tell(report, request.verbose)
-    return dress_dataset(dataset, generator, report, seed=seed, steps=plan.steps_per_epoch, set_epoch=maker.set_epoch)
+    return dress_dataset(
+        dataset, generator, report, seed=seed, steps=plan.steps_per_epoch, rows=rows, set_epoch=maker.set_epoch
+    )
+
+
+def _describe_steps(plan: PipelinePlan, request: Request, decision: Decision) -> str:
+    if request.steps_per_epoch is not None:
+        why = "steps_per_epoch"
+    elif decision.planned_steps is not None:
+        why = "as the last fit on this input planned"
+    else:
+        why = "len(generator)"
+    return f"{plan.steps_per_epoch:,} batches an epoch ({why})"
 
 
 def _tell(report: RepairReport, verbose: int) -> None:
@@ -245,7 +258,10 @@ def _tell(report: RepairReport, verbose: int) -> None:
     else:
         done = f"reuses the repair of an earlier call: {report.images:,} images"
     checked = f"; {report.checked_rows} rows compared with the generator: equal" if report.checked_rows else ""
-    say(f"autofix {done} ({report.store}); {report.kernel} kernel, reads in {report.reading}{checked}.", verbose)
+    say(
+        f"autofix {done} ({report.store}); {report.kernel} kernel, reads in {report.reading}{checked}; {report.steps}.",
+        verbose,
+    )
     if report.kernel != COMPILED:
         say(f"the augmentation runs through SciPy, at the generator's own speed: {report.kernel_reason}.", verbose)
     if report.converted_in_process:
@@ -268,6 +284,8 @@ def _skipped_finding(prepared: PreparedStore, spec: GeneratorSpec, rows: Any) ->
         text += f"; rows lost by class: {shown}"
     first = prepared.skipped[0]
     text += f"; the first: {first.path} ({first.reason})"
+    if spec.seed is not None:
+        text += "; a generator that is zipped with this one (masks) must leave out the same rows"
     if -(-len(rows) // spec.batch_size) < spec.batches_per_pass:
         # Fewer steps would end a fit(steps_per_epoch=len(generator)) after its first epoch on Keras 2.
         text += "; an epoch keeps its number of steps, so its last batches repeat images"
@@ -312,5 +330,5 @@ def loader_of_generator(generator: Any, spec: GeneratorSpec) -> Callable[[str], 
 def _length(generator: Any) -> int:
     try:
         return len(generator)
-    except TypeError:
+    except Exception:  # user code: a Sequence may raise anything
         return 0

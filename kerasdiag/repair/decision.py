@@ -56,7 +56,7 @@ def decide(identity: InputIdentity, evidence: Any, when: str) -> Decision:
         return Decision(when == ALWAYS, 'when="always"' if when == ALWAYS else reason)
     is_training = identity.is_same_input(profile.training_input)
     is_about_it = is_training or identity.is_same_input(profile.validation_input)
-    planned = profile.planned_steps_per_epoch if is_training else None
+    planned = profile.planned_steps_per_epoch if is_training else _planned_before(identity)
     if when == ALWAYS:
         return Decision(True, 'when="always"', planned_steps=planned)
     if not is_about_it:
@@ -76,6 +76,13 @@ def decide(identity: InputIdentity, evidence: Any, when: str) -> Decision:
         reason = f"{verdict}: the training waited for data {share} of its time ({origin})"
         return Decision(True, reason, str(verdict), origin, planned)
     return Decision(False, f"{_why_not(verdict, share)} ({origin}); {_FORCE}", str(verdict), origin, planned)
+
+
+def _planned_before(identity: InputIdentity) -> int | None:
+    """Steps of the last fit that trained on this input, for evidence about another one, such as its repair."""
+    earlier = find_last_profile(identity)
+    trained = earlier is not None and identity.is_same_input(earlier.training_input)
+    return earlier.planned_steps_per_epoch if earlier is not None and trained else None
 
 
 def _why_not(verdict: Verdict, share: str) -> str:

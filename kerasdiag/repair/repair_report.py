@@ -29,6 +29,7 @@ class RepairReport:
         skipped: Images left out because they cannot be loaded: (path, reason).
         plan: File that describes the pipeline, for readers without kerasdiag, or None.
         findings: What the user should know, one sentence each.
+        steps: Batches of an iteration, and what decided their number.
         checked_rows: Rows whose pixels were compared with the generator's own, all of them equal.
         certificate: The proof of equality; None, see ``not_measured``.
         not_measured: What is None -> why.
@@ -50,6 +51,7 @@ class RepairReport:
     skipped: tuple[tuple[str, str], ...] = ()
     plan: str | None = None
     findings: tuple[str, ...] = ()
+    steps: str | None = None
     checked_rows: int = 0
     certificate: None = None
     not_measured: tuple[tuple[str, str], ...] = (

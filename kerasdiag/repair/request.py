@@ -51,6 +51,8 @@ class Request:
         steps = self.steps_per_epoch
         if steps is not None and (isinstance(steps, bool) or not hasattr(steps, "__index__") or steps < 1):
             raise ValueError(f"autofix: steps_per_epoch must be a whole number above 0. Received: {steps!r}.")
+        if steps is not None:
+            object.__setattr__(self, "steps_per_epoch", int(steps))  # NumPy's numbers are not JSON's
 
     @property
     def stores_dirs(self) -> tuple[Path, ...]:

@@ -5,11 +5,13 @@
 The truth is independent of kerasdiag: 1 - C'/T, T being the mean step period of the profiled run
 as its own step stamps it, C' that of the same model on a pipeline that is always ready. The
 machine is shared: each row is free, measured, free, and counts only if both free periods agree
-within 1.5 %; after five tries it says so instead.
+within 1.5 %; after five tries it says so instead. A hiccup inside the measured run shows in neither
+free period, so a row that is off is measured twice more, and the median of the three counts.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -55,8 +57,8 @@ def free_period(model):
 
 
 def measure(load_ms, step_ms, prefetch, workers):
-    """Return truth, measured fraction, and the number of tries; truth None on a noisy machine."""
-    for tries in range(1, TRIES + 1):
+    """Return truth and measured fraction; truth None on a noisy machine."""
+    for _ in range(TRIES):
         model = make_scripted_model(step_ms / 1e3)
         profiler = BottleneckProfiler(report=None)
         free_period(model)  # warm-up: traces
@@ -65,8 +67,17 @@ def measure(load_ms, step_ms, prefetch, workers):
         after = free_period(model)
         if abs(before - after) <= MAX_DRIFT * min(before, after):
             truth = max(0.0, 1 - (before + after) / 2 / period)
-            return truth, profiler.diagnosis.data_wait_fraction, tries
-    return None, profiler.diagnosis.data_wait_fraction, TRIES
+            return truth, profiler.diagnosis.data_wait_fraction
+    return None, profiler.diagnosis.data_wait_fraction
+
+
+def error_of(row):
+    truth, measured = row
+    return math.inf if truth is None else measured - truth
+
+
+def is_off(row):
+    return abs(error_of(row)) > TOLERANCE
 
 
 def main():
@@ -75,17 +86,22 @@ def main():
     print(f"{'input':24} {'load':>6} {'step':>6} {'truth':>7} {'measured':>9} {'error':>7}")
     failures = 0
     for name, load_ms, step_ms, prefetch, workers in CASES:
-        truth, measured, tries = measure(load_ms, step_ms, prefetch, workers)
+        rows = [measure(load_ms, step_ms, prefetch, workers)]
+        if is_off(rows[0]):
+            rows += [measure(load_ms, step_ms, prefetch, workers) for _ in range(2)]
+        # A row without truth sorts last: two of them make the median one.
+        truth, measured = sorted(rows, key=error_of)[len(rows) // 2]
         row = f"{name:24} {load_ms:4}ms {step_ms:4}ms"
         if truth is None:
             print(
-                f"{row}   machine too noisy (free periods disagreed {tries} times); measured {measured:.3f}", flush=True
+                f"{row}   machine too noisy (free periods disagreed {TRIES} times); measured {measured:.3f}", flush=True
             )
             failures += 1
             continue
-        wrong = abs(measured - truth) > TOLERANCE
-        failures += wrong
-        print(f"{row} {truth:7.3f} {measured:9.3f} {measured - truth:+7.3f}{'  WRONG' if wrong else ''}", flush=True)
+        failures += is_off((truth, measured))
+        remark = "" if len(rows) == 1 else f"  median of {', '.join(f'{error_of(one):+.3f}' for one in rows)}"
+        wrong = "  WRONG" if is_off((truth, measured)) else ""
+        print(f"{row} {truth:7.3f} {measured:9.3f} {measured - truth:+7.3f}{wrong}{remark}", flush=True)
     return 1 if failures else 0
 
 

@@ -198,6 +198,57 @@ def test_disabled(images, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("thing", [[1], (1, 2), np.zeros(3), (number for number in range(3))])
+def test_disabled_takes_anything(thing, monkeypatch):
+    """The switch breaks no script, whatever is passed, and whatever is misspelt."""
+    monkeypatch.setenv("KERASDIAG_DISABLE", "1")
+    assert autofix(thing, when="sometimes") is thing
+
+
+@pytest.mark.parametrize("thing", [[1], np.zeros(3), (number for number in range(3))])
+def test_on_error_keep_takes_anything(thing, capsys):
+    """The line says what was wrong, not that attributes could not be set."""
+    assert autofix(thing, on_error="keep") is thing
+    assert "NotAGeneratorError" in capsys.readouterr().err
+
+
+def test_numpy_numbers_as_steps(images):
+    """Counts come from pandas and NumPy."""
+    dataset = autofix(make_generator(*images), when="always", verbose=0, steps_per_epoch=np.int64(3))
+    assert len(dataset) == 3
+    assert "3 batches an epoch (steps_per_epoch)" in dataset.repair_report.steps
+
+
+def test_unsupported_generator_is_kept_where_no_repair_is_decided(images):
+    """A store that somebody else made does not turn a running script into an error."""
+    autofix(make_generator(*images), when="always", verbose=0)
+    generator = make_generator(*images, options={"brightness_range": (0.5, 1)})
+    assert autofix(generator, verbose=0) is generator
+
+
+def test_a_copy_gets_a_store_of_its_own(tmp_path):
+    """A folder and its copy, of which a few images were exchanged with size and time kept, are never mixed up."""
+    import shutil
+
+    frame = write_images(tmp_path / "one", 12)
+    frame["file"] = [f"{number}.bmp" for number in range(12)]
+    for number in range(12):
+        Image.new("RGB", (20, 20), (number, 0, 0)).save(tmp_path / "one" / f"{number}.bmp")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    old = os.stat(tmp_path / "one" / "3.bmp")
+    Image.new("RGB", (20, 20), (200, 0, 0)).save(tmp_path / "two" / "3.bmp")
+    os.utime(tmp_path / "two" / "3.bmp", ns=(old.st_atime_ns, old.st_mtime_ns))
+    for _ in range(2):
+        for name, red in (("one", 3), ("two", 200)):
+            generator = make_generator(frame, tmp_path / name, shuffle=False)
+            dataset = autofix(generator, when="always", recheck=False, verbose=0)
+            assert float(next(iter(dataset))[0][3, 0, 0, 0]) == red
+    shutil.rmtree(tmp_path / "one")
+    (tmp_path / "two").rename(tmp_path / "one")  # another folder under the known name, times kept
+    dataset = autofix(make_generator(frame, tmp_path / "one", shuffle=False), when="always", verbose=0)
+    assert float(next(iter(dataset))[0][3, 0, 0, 0]) == 200
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -272,6 +323,8 @@ def test_bad_images_are_skipped(spoilt, capsys):
     assert "rows lost by class: cat 2, dog 1, emu 1" in printed
     assert "keeps its number of steps" in printed
     assert len(dataset.repair_report.skipped) == 4
+    assert (dataset.n, dataset.samples, len(dataset.filenames), len(dataset.classes)) == (20, 20, 20, 20)
+    assert dataset.labels == generator.labels[4:]
     again = autofix(generator, bad_images="skip", verbose=0)
     assert again.repair_report.converted == 0
     assert len(again.repair_report.skipped) == 4

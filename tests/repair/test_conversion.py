@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from kerasdiag.errors import BadImagesError, StoreError
 from kerasdiag.repair.conversion import estimate
 from kerasdiag.repair.conversion.job import in_random_order, rows_per_shard
 from kerasdiag.repair.conversion.prepare import find_finished
+from kerasdiag.repair.pixel_store import unchanged
 from kerasdiag.repair.pixel_store.sources import find_sources
 from kerasdiag.repair.progress import Progress
 from kerasdiag.spec import LoaderOptions
@@ -102,18 +104,26 @@ def test_other_loader_options_are_another_store(data, stores):
     assert second.store.directory != first.store.directory
 
 
-def test_touched_files_are_not_converted_again(data, stores):
+def test_touched_files_are_not_converted_again(data, stores, monkeypatch):
     """Another time of change is no other content; afterwards it is remembered and no file is read."""
     paths = write_pictures(data, 20)
     convert(paths, stores)
     for path in paths:
         os.utime(path, (OLD + 999, OLD + 999))
     assert convert(paths, stores).converted == 0
+    clock = time.time
+    monkeypatch.setattr("kerasdiag.repair.pixel_store.sources.time.time", lambda: clock() + 60)  # the files are old
+    assert find(paths, stores) is not None
+    read = []
+    monkeypatch.setattr(unchanged, "content_hash", lambda content: read.append(content) or "")
+    assert find(paths, stores) is not None
+    assert not read
+    # An exchange that keeps size and time of modification is seen all the same, and looked into.
     before = os.stat(paths[0])
-    # The same size and time with other bytes passes: proof that nothing was read.
     Path(paths[0]).write_bytes(os.urandom(before.st_size))
     os.utime(paths[0], ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert find(paths, stores) is not None
+    assert find(paths, stores) is None
+    assert len(read) == 1
 
 
 def test_a_lost_memory_of_times_costs_no_conversion(data, stores):

@@ -360,7 +360,7 @@ def test_a_read_only_store_is_still_read(data, stores):
     """Somebody else's finished store serves without a single write."""
     images = write_pictures(data, 20)
     directory = convert(images, stores).store.directory
-    (directory / "local" / "seen.npy").unlink()
+    (directory / "local" / "seen.npy").unlink(missing_ok=True)
     (directory / "local" / "used").unlink()
     (directory / "local").rmdir()
     (directory / "local").write_text("in the way")  # for root, who can write anywhere else

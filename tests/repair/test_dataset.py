@@ -15,6 +15,7 @@ from repair.generators import ARTICLE, keras_images, make_generator, make_maker,
 
 from kerasdiag import autofix
 from kerasdiag.environment.facts import Environment
+from kerasdiag.environment.storage import StorageClass, StorageFacts
 from kerasdiag.repair.pipeline.dataset import build_dataset
 
 pytestmark = pytest.mark.keras
@@ -145,28 +146,59 @@ def test_file_order_is_kept(repair, images):
     assert not np.array_equal(first[0][0], second[0][0])
 
 
-def test_images_and_masks_stay_aligned(images, cache, tmp_path):
-    """Two generators with one seed and as many rows get equal orders and draws, on every kind of disk."""
+@pytest.mark.parametrize("kind", ["nvme", "network", "rotating"])
+def test_images_and_masks_stay_aligned(images, cache, tmp_path, monkeypatch, kind):
+    """Two generators with one seed get equal orders and draws, whatever their disks, and however large their stores."""
+    monkeypatch.setattr(
+        Environment, "storage", lambda *_: StorageFacts(StorageClass(kind), "/", "", "", None, False, "")
+    )
     frame, _ = images
-    masks = write_images(tmp_path, seed=9)
-    frame_of_masks = frame.assign(file=masks["file"].tolist())
-    for block_rows in (1, 8):
-        makers = [
-            make_maker(
+    more = write_images(tmp_path / "masks", 400, size=(12, 12), seed=9)
+    with_more = make_generator(more, tmp_path / "masks")
+    autofix(with_more, when="always", cache_dir=cache, verbose=0)  # a store of which the masks are a small part
+    frame_of_masks = frame.assign(file=more["file"].tolist()[: len(frame)])
+    pairs = tf.data.Dataset.zip(
+        tuple(
+            autofix(
                 make_generator(data, folder, options=ARTICLE, class_mode="raw", y_col="target"),
-                cache / "stores",
-                block_rows=block_rows,
+                when="always",
+                cache_dir=cache,
+                verbose=0,
             )
-            for data, folder in ((frame, images[1]), (frame_of_masks, tmp_path))
-        ]
-        pairs = tf.data.Dataset.zip(tuple(build_dataset(maker, Environment.collect()) for maker in makers))
-        for _ in range(2):
-            for (image, row), (mask, mask_row) in pairs:
-                assert np.array_equal(row, mask_row)
-                assert not np.array_equal(image, mask)
-        for positions in (np.arange(7), np.arange(7, 14)):
-            draws = [maker.plan.draw(3, positions) for maker in makers]
-            assert all(np.array_equal(draws[0][name], draws[1][name]) for name in draws[0])
+            for data, folder in ((frame, images[1]), (frame_of_masks, tmp_path / "masks"))
+        )
+    )
+    for _ in range(2):
+        for (image, row), (mask, mask_row) in pairs:
+            assert np.array_equal(row, mask_row)
+            assert not np.array_equal(image, mask)
+
+
+def test_draws_of_a_row_do_not_depend_on_the_images(images, cache, tmp_path):
+    """Masks are turned as their images are."""
+    frame, folder = images
+    masks = write_images(tmp_path, seed=9)
+    makers = [
+        make_maker(make_generator(data, where, options=ARTICLE), cache / "stores")
+        for data, where in ((frame, folder), (frame.assign(file=masks["file"].tolist()), tmp_path))
+    ]
+    for positions in (np.arange(7), np.arange(7, 14)):
+        draws = [maker.plan.draw(3, positions) for maker in makers]
+        assert all(np.array_equal(draws[0][name], draws[1][name]) for name in draws[0])
+
+
+@pytest.mark.parametrize("kind", ["network", "rotating"])
+def test_slow_disks_are_read_in_blocks_without_a_seed(images, cache, monkeypatch, kind):
+    """The report names the order and what decided it."""
+    monkeypatch.setattr(
+        Environment, "storage", lambda *_: StorageFacts(StorageClass(kind), "/", "", "", None, False, "")
+    )
+    frame, folder = images
+    for seed, shuffle, name in ((None, True, "blocks"), (5, True, "permutation"), (None, False, "file order")):
+        generator = make_generator(frame, folder, seed=seed, shuffle=shuffle, batch_size=1)
+        report = autofix(generator, when="always", cache_dir=cache, verbose=0).repair_report
+        assert report.reading == name
+        assert kind in report.reading_reason
 
 
 @pytest.mark.parametrize("seed", [5, None])

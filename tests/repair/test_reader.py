@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 
 import numpy as np
@@ -95,3 +96,18 @@ def test_truncated_and_missing_shards(store, monkeypatch, positioned):
     os.unlink(store.files[0])
     with pytest.raises(StoreError, match=r"pixels-00000.tfrecord cannot be read: No such file"):
         PixelReader(store).read(3, buffer)
+
+
+@pytest.mark.parametrize("positioned", [True, False])
+def test_a_shard_that_was_exchanged_is_noticed(store, tmp_path, monkeypatch, positioned):
+    """A store that is made anew under a running training has the same names and other images."""
+    if not positioned:
+        monkeypatch.delattr(os, "preadv")
+    pixel_reader = PixelReader(store)
+    shutil.copy(store.files[0], tmp_path / "new")
+    os.replace(tmp_path / "new", store.files[0])
+    with pytest.raises(StoreError, match="another file has taken its place"):
+        pixel_reader.read(0, np.zeros(store.loader.image_bytes, np.uint8))
+    if positioned:
+        with pytest.raises(StoreError, match="another file has taken its place"), pixel_reader.places(np.arange(2)):
+            pass

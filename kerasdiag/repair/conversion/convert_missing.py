@@ -154,7 +154,7 @@ class Conversion:
         else:
             self._commit(job)  # interrupted after its last shard
         store = open_store(self.directory)
-        unchanged.save_seen(store, unchanged.join_shards(store, self.seen))
+        unchanged.save_seen(store, unchanged.join_shards(store, self.seen), self.place.root)
         find_store.mark_used(self.directory)
         if self.bad and raise_bad:
             raise self._bad_images_error()

@@ -48,7 +48,7 @@ def find_finished(
         return None
     found = unchanged.examine(store, sources, place, recheck=recheck)
     if recheck:
-        unchanged.save_seen(store, found.mtime_ns)
+        unchanged.save_seen(store, found.mtime_ns, place.root)
     bad = {**found.skipped, **found.unreadable}
     if found.missing or (bad and bad_images != "skip"):
         return None

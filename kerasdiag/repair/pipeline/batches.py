@@ -114,7 +114,7 @@ class BatchMaker:
         scale = rescale.factor(self.plan.options.rescale)
         image = self._scratch(compiled.IMAGE_PADDING)
         address = self._reader.pread_address
-        if address:
+        if address and self._reader.can_open(records):
             with self._reader.places(records) as (files, offsets):
                 broken = compiled.read_and_augment(
                     address, files, offsets, image, self._shape, modes, matrices, flips, scale, out

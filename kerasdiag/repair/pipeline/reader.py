@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -33,7 +35,7 @@ class PixelReader:
         self._local = threading.local()
         self._positioned = hasattr(os, "preadv")
 
-    @property
+    @cached_property
     def pread_address(self) -> int:
         """Address of C's ``pread`` for the compiled kernel, or 0 where there is none (Windows)."""
         if not self._positioned or ctypes.sizeof(ctypes.c_void_p) != 8:
@@ -50,9 +52,19 @@ class PixelReader:
         distinct = np.unique(files)
         descriptors = np.zeros(len(self._store.files), np.int32)
         with contextlib.ExitStack() as opened:
-            for number in distinct:
-                descriptors[number] = opened.enter_context(self._files.use(int(number)))
+            for number in map(int, distinct):
+                descriptors[number] = self._open(opened, number)
             yield descriptors[files], self._store.data_offset[records]
+
+    def _open(self, opened: contextlib.ExitStack, number: int) -> int:
+        try:
+            return opened.enter_context(self._files.use(number))
+        except OSError as error:
+            raise self._broken(number, error.strerror or str(error)) from error
+
+    def can_open(self, records: NDArray[np.int64]) -> bool:
+        """Whether all shards of these records may be open at once."""
+        return len(np.unique(self._store.file[records])) <= MAX_OPEN_FILES
 
     def read(self, record: int, buffer: NDArray[np.uint8]) -> None:
         """Read the pixels of one record.
@@ -89,7 +101,9 @@ class PixelReader:
         if number not in handles:
             if len(handles) >= 16:
                 handles.popitem(last=False)[1].close()
-            handles[number] = open(self._store.files[number], "rb", buffering=0)  # noqa: SIM115
+            handle = open(self._store.files[number], "rb", buffering=0)  # noqa: SIM115
+            self._files.check(number, handle.fileno())
+            handles[number] = handle
         handles.move_to_end(number)
         handles[number].seek(offset)
         done = 0
@@ -109,6 +123,15 @@ class PixelReader:
         )
 
 
+def _identity(file: str | int) -> tuple[int, int, int] | None:
+    """What tells a shard from another one that got its name; shards are never written again."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 class _OpenFiles:
     """Descriptors of shards; a limited number stays open, and none is closed while it is in use."""
 
@@ -117,13 +140,25 @@ class _OpenFiles:
         self._lock = threading.Lock()
         self._descriptors: OrderedDict[int, int] = OrderedDict()
         self._users: dict[int, int] = {}
+        self._identities = [_identity(path) for path in paths]
+
+    def check(self, number: int, descriptor: int) -> None:
+        """Raise OSError if a file is no longer the one that was there when the reader was made."""
+        if _identity(descriptor) != self._identities[number]:
+            raise OSError(errno.ESTALE, "another file has taken its place", self._paths[number])
 
     @contextlib.contextmanager
     def use(self, number: int) -> Iterator[int]:
         with self._lock:
             if number not in self._descriptors:
                 flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-                self._descriptors[number] = os.open(self._paths[number], flags)
+                descriptor = os.open(self._paths[number], flags)
+                try:
+                    self.check(number, descriptor)
+                except OSError:
+                    os.close(descriptor)
+                    raise
+                self._descriptors[number] = descriptor
             self._descriptors.move_to_end(number)
             self._users[number] = self._users.get(number, 0) + 1
             descriptor = self._descriptors[number]

@@ -47,6 +47,10 @@ def choose_reading(store: Store, spec: GeneratorSpec, environment: Environment) 
         return Reading(FILE_ORDER, f"shuffle=False, single reads; {reason}")
     if not slow:
         return Reading(PERMUTATION, reason)
+    if spec.seed is not None:
+        # Images and masks with one seed must stay aligned, and a seed must repeat elsewhere: such an
+        # order may not depend on disks and stores.
+        return Reading(PERMUTATION, f"a seed, whose order must be the same on every disk, so single reads; {reason}")
     if spec.num_rows < 4 * BLOCK_ROWS * spec.batch_size and spec.num_rows * 4 < store.num_records:
         # Neighbours of a small subset are far apart in the files.
         return Reading(PERMUTATION, f"a small part of its store, single reads; {reason}")

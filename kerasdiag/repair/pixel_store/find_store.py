@@ -75,11 +75,15 @@ def place_at_root(sources: Sources, loader: LoaderOptions, stores_dir: Path) -> 
 
 
 def place_by_content(sources: Sources, loader: LoaderOptions, stores_dir: Path) -> StorePlace | None:
-    """Return the store that holds these images under another root; the directory was moved or copied.
+    """Return the store that holds these images under a root that is gone: the directory was moved.
 
     Names and sizes of at least half of the sources must be found, and most of a sample's contents.
+    A copy beside the original gets a store of its own; two that differ a little would else take
+    turns in one.
     """
-    for directory, _ in _stores(loader, stores_dir):
+    for directory, root in _stores(loader, stores_dir):
+        if os.path.isdir(root):
+            continue
         try:
             store = open_store(directory)
         except StoreError:

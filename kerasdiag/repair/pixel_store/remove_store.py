@@ -7,6 +7,7 @@ files deleted. What an interruption leaves there, the next cleaning deletes.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from kerasdiag.repair.pixel_store.lock import StoreLock
 from kerasdiag.repair.pixel_store.store_files import TEMPORARY_SUFFIX, read_json, replace, sync_directory
 
 _REMOVED_PREFIX = ".removed-"
+_REMOVED = re.compile(re.escape(_REMOVED_PREFIX) + r"[0-9a-f]{12}-[0-9a-f]{8}")  # as _moved_aside names it
 _CONTENT = {"store.json", "index.json", "shards", "plans", "jobs", "local"}
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file browsers leave anywhere
 
@@ -81,7 +83,7 @@ def left_over(stores_dir: Path) -> list[Path]:
 
 def is_left_over(path: Path) -> bool:
     """Whether an interrupted removal left this directory."""
-    return path.name.startswith(_REMOVED_PREFIX) and path.is_dir() and not path.is_symlink()
+    return _REMOVED.fullmatch(path.name) is not None and path.is_dir() and not path.is_symlink()
 
 
 def remove_left_over(aside: Path) -> None:

@@ -43,7 +43,17 @@ def path_of(root: str, name: str) -> str:
 
 def settled_mtime_ns(status: os.stat_result) -> int:
     """Return a file's time of change, or -1 where it is so young that it may change again without a new one."""
-    return status.st_mtime_ns if time.time() - status.st_mtime > _SAME_TICK_S else -1
+    changed_ns = time_of_change_ns(status)
+    return changed_ns if time.time() - changed_ns / 1e9 > _SAME_TICK_S else -1
+
+
+def time_of_change_ns(status: os.stat_result) -> int:
+    """Return when a file's content or name last changed.
+
+    Not the time of modification, which copying tools set to that of the original: a file of a fixed
+    size could then be exchanged unnoticed. Windows has no other.
+    """
+    return status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
 
 
 def find_sources(filepaths: Sequence[str], directory: str | None) -> Sources:

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasdiag.repair.pixel_store.content_hash import content_hash
 from kerasdiag.repair.pixel_store.find_store import StorePlace
-from kerasdiag.repair.pixel_store.sources import Sources, path_of, settled_mtime_ns
+from kerasdiag.repair.pixel_store.sources import Sources, path_of, settled_mtime_ns, time_of_change_ns
 from kerasdiag.repair.pixel_store.store import Store
 from kerasdiag.repair.pixel_store.store_files import written_whole
 
@@ -62,7 +62,7 @@ def examine(
     """
     names = [place.name(name) for name in sources.names]
     records = store.lookup(names)
-    remembered = by_shard(store, _load_seen(store))
+    remembered = by_shard(store, _load_seen(store, place.root))
     remembered.update((shard, times) for shard, times in (known or {}).items() if times is not None)
     found = Examination(records, mtime_ns=join_shards(store, remembered))
     if not recheck:
@@ -124,7 +124,7 @@ def _look(path: str, size: int | None, known_hash: str | None, seen_mtime_ns: in
             return _Look(same=False)
         if status.st_size != size:
             return _Look(same=False)
-        if seen_mtime_ns >= 0 and status.st_mtime_ns == seen_mtime_ns:
+        if seen_mtime_ns >= 0 and time_of_change_ns(status) == seen_mtime_ns:
             return _Look(same=True, mtime_ns=seen_mtime_ns)
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
@@ -135,15 +135,15 @@ def _look(path: str, size: int | None, known_hash: str | None, seen_mtime_ns: in
     return _Look(same=False)
 
 
-def save_seen(store: Store, mtime_ns: np.ndarray[Any, Any]) -> None:
+def save_seen(store: Store, mtime_ns: np.ndarray[Any, Any], root: str) -> None:
     """Remember when the sources of a store were last changed, as far as the store can be written."""
-    if np.array_equal(mtime_ns, _load_seen(store)):
+    if np.array_equal(mtime_ns, _load_seen(store, root)):
         return
     path = _seen_path(store.directory)
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with written_whole(path) as file:
-            np.save(file, np.concatenate([[_fingerprint(store, len(store.shards)), len(store.shards)], mtime_ns]))
+            np.save(file, np.concatenate([[_fingerprint(store, len(store.shards), root), len(store.shards)], mtime_ns]))
     except OSError:
         pass  # read only: the next look costs more, nothing else
 
@@ -162,7 +162,7 @@ def join_shards(store: Store, times: Mapping[str, np.ndarray[Any, Any]]) -> np.n
     return np.concatenate([np.empty(0, np.int64), *fitting])
 
 
-def _load_seen(store: Store) -> np.ndarray[Any, Any]:
+def _load_seen(store: Store, root: str) -> np.ndarray[Any, Any]:
     """Return the remembered times, -1 where there is none. Shards added since make none of them invalid."""
     unknown = np.full(store.num_records, -1, np.int64)
     try:
@@ -172,7 +172,7 @@ def _load_seen(store: Store) -> np.ndarray[Any, Any]:
         records = len(kept) - 2
         if num_shards > len(store.shards) or records > store.num_records:
             return unknown
-        if fingerprint != _fingerprint(store, num_shards) or records != int((store.file < num_shards).sum()):
+        if fingerprint != _fingerprint(store, num_shards, root) or records != int((store.file < num_shards).sum()):
             return unknown
     except (OSError, ValueError, EOFError, IndexError):
         return unknown
@@ -184,7 +184,8 @@ def _seen_path(directory: Path) -> Path:
     return directory / "local" / "seen.npy"
 
 
-def _fingerprint(store: Store, num_shards: int) -> int:
+def _fingerprint(store: Store, num_shards: int, root: str) -> int:
     records = int((store.file < num_shards).sum())
-    crc = zlib.crc32(store.content_hash[:records].tobytes())
+    # The root belongs to it: what was seen under one says nothing about a copy under another.
+    crc = zlib.crc32(store.content_hash[:records].tobytes(), zlib.crc32(os.fsencode(root)))
     return zlib.crc32("\n".join(store.shards[:num_shards]).encode(), crc)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kerasdiag.errors import UnsupportedOptionError
 from kerasdiag.repair.ops import affine, flip
 from kerasdiag.repair.pipeline.draws import key_of, permutation, uniforms
-from kerasdiag.repair.pipeline.order import permuted_blocks, written_order
+from kerasdiag.repair.pipeline.order import permuted_blocks
 from kerasdiag.spec import AugmentationOptions, GeneratorSpec
 
 CLASS_MODES = ("categorical", "binary", "sparse", "raw", None)
@@ -64,16 +64,7 @@ class PipelinePlan:
         key = key_of(self.seed, pass_number, "order")
         if self.block_rows == 1:
             return permutation(key, count)
-        return permuted_blocks(key, self._along_the_disk(), self.block_rows)
-
-    def _along_the_disk(self) -> NDArray[np.int64]:
-        if self.spec.seed is None:
-            return np.argsort(self.record, kind="stable")
-        # Images and masks with one seed must stay aligned, so their order may depend on row numbers
-        # only. It is the order in which a store was written that was made for these rows alone.
-        rank = np.empty(self.spec.num_rows, np.int64)
-        rank[written_order(self.spec.num_rows)] = np.arange(self.spec.num_rows)
-        return np.argsort(rank[self.rows], kind="stable")
+        return permuted_blocks(key, np.argsort(self.record, kind="stable"), self.block_rows)
 
     def draw(self, pass_number: int, positions: NDArray[np.int64]) -> affine.Parameters:
         """Draw the parameters of some rows of a pass; keyed by seed, pass and original row number.
@@ -92,12 +83,17 @@ def check_supported(spec: GeneratorSpec) -> None:
     Raises:
         UnsupportedOptionError: With all of it.
     """
-    reasons = [*_unsupported_input(spec), *_unsupported_augmentation(spec)]
+    reasons = unsupported(spec)
     if reasons:
         raise UnsupportedOptionError(
             f"autofix cannot repair this generator without changing what it yields: {'; '.join(reasons)}. The generator "
-            'is untouched. Take the option out, or keep the generator with when="never" or on_error="keep".'
+            'is untouched. Take the option out, or keep the generator with on_error="keep".'
         )
+
+
+def unsupported(spec: GeneratorSpec) -> list[str]:
+    """Return everything about this generator that a repair would change."""
+    return [*_unsupported_input(spec), *_unsupported_augmentation(spec)]
 
 
 def _unsupported_input(spec: GeneratorSpec) -> list[str]:

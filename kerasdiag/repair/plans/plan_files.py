@@ -94,7 +94,8 @@ def _describe(plan: PipelinePlan, store: Store, targets: Targets) -> dict[str, A
         "batch_size": spec.batch_size,
         "steps_per_epoch": plan.steps_per_epoch,
         "shuffle": spec.shuffle,
-        "seed": plan.seed,
+        # A seed that was drawn for one run makes no other plan of the same rows and options.
+        "seed": None if spec.seed is None else plan.seed,
         "subset": spec.subset,
         "augmentation": options,
     }

@@ -34,7 +34,7 @@ class SavedPlan:
         batch_size: Rows in a full batch.
         steps_per_epoch: Batches of one iteration.
         shuffle: Whether each pass has an order of its own.
-        seed: Key of draws and permutations.
+        seed: Key of draws and permutations; 0 where the generator has none.
         subset: ``"training"``, ``"validation"`` or None.
         augmentation: What happens to the pixels.
     """
@@ -106,7 +106,7 @@ def _load(path: Path) -> SavedPlan | str:
             batch_size=int(fields["batch_size"]),
             steps_per_epoch=int(fields["steps_per_epoch"]),
             shuffle=bool(fields["shuffle"]),
-            seed=int(fields["seed"]),
+            seed=int(fields["seed"] or 0),
             subset=fields["subset"],
             augmentation=AugmentationOptions(**augmentation),
         )
