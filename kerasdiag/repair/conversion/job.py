@@ -118,9 +118,9 @@ def shard_number(name: str) -> int:
 def make_job(store: Path, root: str, loader: LoaderOptions, names: Sequence[str], first_shard: int) -> Job:
     """Freeze a conversion to disk.
 
-    The records get the order that ``permuted_blocks`` reads side by side: random, so that neighbours
-    in the store are a random sample of the sources, and a function of their number alone, so that
-    images and masks lie in equal orders. The size of the shards depends on nothing but bytes.
+    The records get a random order, so that neighbours in the store, which slow disks read in one go,
+    are a random sample of the sources; it is a function of their number alone, so that the same job
+    makes the same files anywhere. The size of the shards depends on nothing but bytes.
 
     Args:
         store: Directory of the store.
