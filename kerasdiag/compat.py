@@ -360,3 +360,14 @@ def empties_every_second_epoch(generator: Any) -> str | None:
             version = str(sys.modules["keras"].__version__)
             return version if Version("3.0") <= Version(version) < Version("3.7") else None
     return None
+
+
+def use_workers(data: Any, workers: int) -> dict[str, int]:
+    """Have so many workers prepare the batches of a generator; return what ``fit`` must be given for it.
+
+    Keras 2 takes the number in ``fit``, Keras 3 as an attribute of the input.
+    """
+    if any(hasattr(base, "workers") for base in type(data).__mro__):
+        data.workers = workers
+        return {}
+    return {"workers": workers}

@@ -8,6 +8,7 @@
     +-- ParityError           a repair that would not give the generator's own pixels
     +-- EvidenceError         evidence that autofix cannot read
     +-- KernelError           a kernel that was asked for and does not run here
+    +-- DataError             images or rows named on the command line that cannot be used
     +-- StoreError            a pixel store that cannot be made, read or written
         +-- BadImagesError    images that cannot be loaded
 
@@ -48,6 +49,10 @@ class EvidenceError(KerasDiagError, TypeError):
 
 class KernelError(KerasDiagError, RuntimeError):
     """The kernel that ``KERASDIAG_KERNEL`` asks for does not run on this machine."""
+
+
+class DataError(KerasDiagError, ValueError):
+    """Images or a table of them, named on the command line, cannot be read."""
 
 
 class StoreError(KerasDiagError):

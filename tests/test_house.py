@@ -20,6 +20,7 @@ ROOT = Path(kerasdiag.__file__).parent
 # Rooms of one row that must not know each other stand in INDEPENDENT.
 LAYERS = (
     ("cli", "__main__"),
+    ("demo",),
     ("profiler", "doctor", "repair"),
     ("report",),
     ("profile_cache",),

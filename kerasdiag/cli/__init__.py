@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from kerasdiag import __version__
-from kerasdiag.cli import report, store
+from kerasdiag.cli import demo, report, store
 from kerasdiag.errors import KerasDiagError
 
 EXIT_OK = 0
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"kerasdiag {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    demo.add_parser(commands)
     report.add_parser(commands)
     store.add_parser(commands)
     parsed = parser.parse_args(arguments)

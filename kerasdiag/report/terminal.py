@@ -28,7 +28,23 @@ def render(diagnosis: Diagnosis, *, width: int = 80, color: bool = False, ascii_
         color: Whether to add ANSI colours.
         ascii_only: Whether the output can hold ASCII only.
     """
-    console = Console(
+    console = make_console(width, color=color)
+    style = _COLORS.get(diagnosis.verdict, "cyan")
+    title = Text(f"kerasdiag: {diagnosis.verdict}", style=f"bold {style}")
+    frame = box.ASCII if ascii_only else box.ROUNDED
+    console.print(Panel(Group(*_parts(diagnosis, style, ascii_only)), title=title, border_style=style, box=frame))
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO from above
+    return _to_ascii(text) if ascii_only else str(text)
+
+
+def make_console(width: int, *, color: bool) -> Console:
+    """Return a console that writes to a string and asks nobody what it may show.
+
+    Args:
+        width: Columns, at least 40.
+        color: Whether to add ANSI colours.
+    """
+    return Console(
         file=io.StringIO(),
         width=max(40, width),
         force_terminal=color,
@@ -40,12 +56,6 @@ def render(diagnosis: Diagnosis, *, width: int = 80, color: bool = False, ascii_
         markup=False,
         _environ={},  # decided by the arguments alone
     )
-    style = _COLORS.get(diagnosis.verdict, "cyan")
-    title = Text(f"kerasdiag: {diagnosis.verdict}", style=f"bold {style}")
-    frame = box.ASCII if ascii_only else box.ROUNDED
-    console.print(Panel(Group(*_parts(diagnosis, style, ascii_only)), title=title, border_style=style, box=frame))
-    text = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO from above
-    return _to_ascii(text) if ascii_only else str(text)
 
 
 def render_for(stream: IO[str], diagnosis: Diagnosis, width: int | None = None) -> str:
@@ -111,7 +121,7 @@ def _bar(diagnosis: Diagnosis, style: str, ascii_only: bool) -> Text:
     wait_s = diagnosis.mean_wait_s or 0.0
     step_s = diagnosis.mean_step_s or 0.0
     return bar.append(
-        f" step\n     {_duration(wait_s)} data wait + {_duration(step_s - wait_s)} step = {_duration(step_s)}"
+        f" step\n     {duration(wait_s)} data wait + {duration(step_s - wait_s)} step = {duration(step_s)}"
     )
 
 
@@ -181,11 +191,12 @@ def _method_line(profile: RunProfile) -> str:
         line += f"; profiling cost {profile.added_s_per_step * 1e6:.0f} us per step"
         if profile.pull_overhead_s:
             line += f", pulling the batch in Python at most {profile.pull_overhead_s * 1e6:.0f} us"
-        line += f", and {_duration(profile.verdicts_s)} for the verdicts" if profile.verdicts_s >= 0.001 else ""
+        line += f", and {duration(profile.verdicts_s)} for the verdicts" if profile.verdicts_s >= 0.001 else ""
     return line
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a duration with the unit that fits it."""
     if seconds >= 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"

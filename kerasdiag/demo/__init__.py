@@ -1,0 +1,1 @@
+"""The demo: one slow training, its verdict, the repair, and the same training again."""

@@ -1,0 +1,57 @@
+"""The figures of a demo as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kerasdiag.demo.outcome import Outcome, Run
+from kerasdiag.errors import DataError
+from kerasdiag.profile import write_whole
+
+
+def save(outcome: Outcome, folder: Path) -> None:
+    """Write the three profiles and the figures beside them.
+
+    Raises:
+        DataError: The folder cannot be written.
+    """
+    runs = {"before": outcome.before, "best": outcome.best, "after": outcome.after}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, run in runs.items():
+            if run is not None:
+                run.diagnosis.profile.save(folder / f"{name}.kdprof.json")
+        write_whole(folder / "demo.json", json.dumps(figures(outcome), indent=1) + "\n")
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror or error}). Choose another --save.") from error
+
+
+def figures(outcome: Outcome) -> dict[str, Any]:  # Any: JSON values
+    """Return the numbers of the table."""
+    runs: Sequence[Run | None] = (outcome.before, outcome.best, outcome.after)
+    return {
+        "runs": [
+            {
+                "name": run.name,
+                "batch_size": run.batch_size,
+                "images_per_s": run.images_per_s,
+                "step_s": run.step_s,
+                "data_wait_fraction": run.diagnosis.data_wait_fraction,
+                "verdict": str(run.diagnosis.verdict),
+                "gpu_utilization_percent": run.diagnosis.gpu_utilization_percent,
+            }
+            for run in runs
+            if run is not None
+        ],
+        "speedup": outcome.speedup,
+        "break_even_epochs": outcome.break_even_epochs,
+        "conversion_s": outcome.conversion_s,
+        "converted": outcome.converted,
+        "cached_step_s": outcome.cached_step_s,
+        "generator_batch_s": outcome.generator_batch_s,
+        "kernel": outcome.kernel,
+        "failures": list(outcome.failures),
+    }

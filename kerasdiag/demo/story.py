@@ -1,0 +1,248 @@
+"""The demo from beginning to end: measure, judge, repair, measure again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # Keras' objects
+
+from kerasdiag.demo import training
+from kerasdiag.demo.outcome import Outcome, Run
+from kerasdiag.demo.photos import make_photos
+from kerasdiag.demo.rows import read_rows
+from kerasdiag.demo.saved import save
+from kerasdiag.demo.sizing import SizedModel, size_model
+from kerasdiag.demo.table import render
+from kerasdiag.diagnosis import Diagnosis, Verdict
+from kerasdiag.environment.cache_directory import VARIABLE
+from kerasdiag.environment.cores import usable_cores
+from kerasdiag.errors import DataError
+from kerasdiag.repair.convert import autofix
+from kerasdiag.repair.progress import Progress
+from kerasdiag.report.terminal import can_encode, duration, stream_width, wants_color
+
+# A repaired epoch is short; several of them show the restarts between epochs, too.
+_EPOCHS_AFTER = 3
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the command line chose.
+
+    Attributes:
+        data: Folder or CSV file of the user's images; None: images are made.
+        x_col: Column of the paths in a CSV file.
+        y_col: Column of the classes.
+        directory: Where relative paths of a CSV file begin.
+        images: How many images.
+        size: Height and width the images are resized to, in pixels.
+        batch_size: Images in a batch.
+        save: Folder for the profiles and the figures, or None.
+    """
+
+    data: Path | None = None
+    x_col: str | None = None
+    y_col: str | None = None
+    directory: Path | None = None
+    images: int = 400
+    size: int = 300
+    batch_size: int = 32
+    save: Path | None = None
+
+
+def run_demo(options: DemoOptions) -> Outcome:
+    """Run the whole story, telling it on stdout.
+
+    Everything that it writes lies in one temporary folder, which goes at the end, however it ends;
+    the user's own cache is not touched.
+
+    Raises:
+        DataError: TensorFlow or a package is missing, or the user's images cannot be used.
+    """
+    keras = _import_keras()
+    folder = Path(tempfile.mkdtemp(prefix="kerasdiag-demo-"))
+    try:
+        with _cache_in(folder / "cache"):
+            outcome = _tell(keras, options, folder)
+            if options.save is not None:
+                save(outcome, options.save)
+                _say(f"profiles and figures are in {options.save}")
+            return outcome
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tell(keras: Any, options: DemoOptions, folder: Path) -> Outcome:
+    _say(_machine(keras))
+    rows = _rows(options, folder)
+    generator = training.make_generator(keras, rows, options.size, options.batch_size)
+    classes = len(generator.class_indices)
+
+    _head("How fast is the generator at its best?")
+    _say(
+        "ImageDataGenerator with rotation, shear, zoom and flip, "
+        f"{options.size}x{options.size}, batches of {options.batch_size}; a model that computes next to nothing:"
+    )
+    idle = training.make_model(keras, options.size, classes, 0)
+    found = {}
+    for workers in training.WORKERS:
+        found[workers] = _step_s(training.train_on_generator(idle, generator, workers)[0])
+        rate = options.batch_size / found[workers]
+        _say(f"  workers={workers:<3}{duration(found[workers]):>9} for a batch, {rate:,.0f} images/s")
+    best = min(found, key=lambda workers: found[workers])
+
+    _head("A model that this machine could feed")
+    sized = _sized(keras, options, classes, generator, found[best])
+
+    _head("The training as most scripts have it")
+    _say("model.fit(train_data, callbacks=[BottleneckProfiler()])\n")
+    diagnosis, profiler = training.train_on_generator(sized.model, generator, training.DEFAULT_WORKERS, shown=True)
+    before = Run(f"generator, workers={training.DEFAULT_WORKERS}", diagnosis, options.batch_size)
+    _say(f"The same with workers={best}, the generator's best ...")
+    at_best = training.train_on_generator(sized.model, generator, best)[0]
+    best_run = Run(f"generator, workers={best}, its best", at_best, options.batch_size)
+    if best_run.step_s > before.step_s:
+        best_run = before
+    outcome = Outcome(before, best_run, None, sized.step_s, found[best])
+    if options.data is not None and diagnosis.verdict not in (Verdict.INPUT_BOUND, Verdict.PARTLY_INPUT_BOUND):
+        return _told(outcome)
+
+    _head("The repair")
+    _say("train_data = autofix(train_data, profiler)\n")
+    repaired = autofix(generator, profiler, steps_per_epoch=len(generator), cache_dir=folder / "store", verbose=1)
+    report = repaired.repair_report
+    if report.store is None:
+        return _told(outcome)
+    _say("\nThe same training again:\n")
+    after = training.train_on_dataset(sized.model, repaired, epochs=_EPOCHS_AFTER, shown=True)
+    return _told(
+        Outcome(
+            before,
+            best_run,
+            Run("autofix", after, options.batch_size),
+            sized.step_s,
+            found[best],
+            report.conversion_s,
+            report.converted or 0,
+            report.kernel,
+            report.kernel_reason,
+        )
+    )
+
+
+def _told(outcome: Outcome) -> Outcome:
+    stream = sys.stdout
+    text = render(
+        outcome,
+        width=stream_width(stream),
+        color=wants_color(stream),
+        ascii_only=not can_encode(stream, "╭─│"),
+    )
+    print(f"\n{text}", flush=True)
+    return outcome
+
+
+def _rows(options: DemoOptions, folder: Path) -> list[tuple[str, str]]:
+    if options.data is not None:
+        rows = read_rows(
+            options.data, options.images, x_col=options.x_col, y_col=options.y_col, directory=options.directory
+        )
+        _say(f"{len(rows):,} images of {options.data}")
+        return rows
+    with Progress(options.images, "making photos") as progress:
+        rows = make_photos(folder / "photos", options.images, on_photo=progress.advance)
+    _say(f"{options.images:,} photo-like JPEGs of 500x375 made, sorted by class")
+    return rows
+
+
+def _sized(keras: Any, options: DemoOptions, classes: int, generator: Any, batch_s: float) -> SizedModel:
+    with _undrawn():
+        batch = generator[0]
+
+    def tell(one: SizedModel) -> None:
+        _say(
+            f"  {one.filters:>4} filters: {duration(one.step_s):>9} a step, {one.step_s / batch_s:.0%} of a batch's time"
+        )
+
+    return size_model(
+        lambda filters: training.make_model(keras, options.size, classes, filters),
+        lambda model: training.cached_step_s(model, batch),
+        batch_s,
+        tell,
+    )
+
+
+@contextlib.contextmanager
+def _undrawn() -> Iterator[None]:
+    """Keep NumPy's stream where it was: the generator draws from it."""
+    import numpy as np
+
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
+def _step_s(diagnosis: Diagnosis) -> float:
+    if not diagnosis.mean_step_s:
+        raise DataError(f"The demo could not measure this training: {diagnosis.statement}")
+    return diagnosis.mean_step_s
+
+
+def _import_keras() -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import pandas as pd
+        import PIL.Image
+        import scipy
+        import tensorflow as tf
+    except ImportError as error:
+        raise DataError(
+            f"The demo trains a model, and that needs more than is installed here ({error}). "
+            'Install it with: pip install "kerasdiag[tensorflow]"'
+        ) from error
+    del pd, PIL, scipy
+    return tf.keras
+
+
+@contextlib.contextmanager
+def _cache_in(folder: Path) -> Iterator[None]:
+    """Let everything that kerasdiag remembers go to ``folder``: the demo's runs are nobody's evidence."""
+    known = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        if known is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = known
+
+
+def _machine(keras: Any) -> str:
+    import tensorflow as tf
+
+    cores = usable_cores()
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return (
+        f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {cores} core{'s' if cores > 1 else ''}, "
+        f"{gpus or 'no'} GPU{'' if gpus == 1 else 's'}"
+    )
+
+
+def _head(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def _say(text: str) -> None:
+    width = stream_width(sys.stdout)
+    for line in text.split("\n"):
+        print("\n".join(textwrap.wrap(line, width, subsequent_indent="  ") or [""]), flush=True)

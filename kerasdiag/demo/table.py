@@ -1,0 +1,77 @@
+"""The before/after table of the demo, as text."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from kerasdiag.demo.outcome import Outcome, Run
+from kerasdiag.report.terminal import duration, make_console
+
+
+def render(outcome: Outcome, *, width: int = 80, color: bool = False, ascii_only: bool = False) -> str:
+    """Return the table and what follows from it.
+
+    Args:
+        outcome: What was measured.
+        width: Columns, at least 40.
+        color: Whether to add ANSI colours.
+        ascii_only: Whether the output can hold ASCII only.
+    """
+    console = make_console(width, color=color)
+    console.print(_table(outcome, ascii_only))
+    for line in notes(outcome):
+        console.print(Text(line))
+    text = str(console.file.getvalue())  # type: ignore[attr-defined]  # it is a StringIO
+    return text.encode("ascii", "replace").decode("ascii") if ascii_only else text
+
+
+def notes(outcome: Outcome) -> list[str]:
+    """Return what stands under the table, one sentence each."""
+    share = outcome.cached_step_s / outcome.generator_batch_s if outcome.generator_batch_s else 0.0
+    lines = []
+    if outcome.after is not None and outcome.speedup is not None:
+        first = outcome.before.step_s / outcome.after.step_s
+        lines.append(
+            f"A step is {outcome.speedup:.1f} times faster than with the generator at its best, "
+            f"{first:.0f} times faster than before."
+        )
+    if outcome.conversion_s is not None:
+        line = f"Converting {outcome.converted:,} images took {duration(outcome.conversion_s)}, once"
+        even = outcome.break_even_epochs
+        if even is not None:
+            line += f"; against the generator at its best that is earned back after {even:.1f} epochs"
+        lines.append(line + ".")
+    elif outcome.after is not None:
+        lines.append("The images had been converted before.")
+    if outcome.before.diagnosis.gpu_not_measured:
+        lines.append(f"GPU not measured: {outcome.before.diagnosis.gpu_not_measured}.")
+    lines.append(
+        f"The model was sized for this machine: its step on a batch in memory takes {duration(outcome.cached_step_s)}, "
+        f"{share:.0%} of the {duration(outcome.generator_batch_s)} that the generator needs for a batch at its best."
+    )
+    return lines
+
+
+def _table(outcome: Outcome, ascii_only: bool) -> Table:
+    from rich import box
+
+    table = Table(box=box.ASCII if ascii_only else box.ROUNDED, title="Before and after")
+    table.add_column("fed by")
+    for name in ("images/s", "step", "data wait", "GPU"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for run, style in ((outcome.before, "red"), (outcome.best, ""), (outcome.after, "bold green")):
+        if run is not None:
+            table.add_row(*_cells(run), style=style)
+    return table
+
+
+def _cells(run: Run) -> tuple[str, ...]:
+    gpu = run.diagnosis.gpu_utilization_percent
+    return (
+        run.name,
+        f"{run.images_per_s:,.0f}",
+        duration(run.step_s),
+        f"{run.wait_fraction * 100:.1f} %",
+        "not measured" if gpu is None else f"{gpu:.0f} %",
+    )
