@@ -70,7 +70,7 @@ def make_model(keras, classes, arguments):
     return model
 
 
-def train(keras, model, train_data, val_data, **arguments):
+def train(model, train_data, val_data, **arguments):
     """Keras 2 as the script was written: fit_generator with 16 workers. Keras 3 has only fit."""
     arguments.update(validation_data=val_data, verbose=1)
     if not hasattr(model, "fit_generator"):
@@ -121,7 +121,6 @@ def main(arguments=None) -> int:
         callbacks.append(profiler)  # (4)
 
     train(
-        keras,
         model,
         train_generator,
         val_generator,

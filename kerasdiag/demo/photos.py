@@ -68,8 +68,8 @@ def _natural_field(random: np.random.Generator, height: int, width: int) -> np.n
         channels.append(values / values.std())
     independent = np.stack(channels, axis=-1).astype(np.float32)
     # The channels of a photo go mostly together: light falls on all three.
-    mixed: np.ndarray[Any, Any] = 0.8 * independent[..., :1] + 0.6 * independent
-    return mixed / mixed.std()
+    mixed = 0.8 * independent[..., :1] + 0.6 * independent
+    return np.asarray(mixed / mixed.std())
 
 
 def _window(field: np.ndarray[Any, Any], size: tuple[int, int], random: np.random.Generator) -> np.ndarray[Any, Any]:

@@ -81,7 +81,9 @@ def _of_csv(file: Path, x_col: str | None, y_col: str | None, directory: Path) -
             columns = list(reader.fieldnames or ())
             wanted = [name for name in (x_col, y_col) if name is not None]
             missing = [name for name in wanted if name not in columns]
-            if missing or not columns:
+            if not columns:
+                raise DataError(f"{file} has no header line. Expected the names of its columns there.")
+            if missing:
                 raise DataError(f"{file} has the columns {', '.join(columns)}, and no {', '.join(missing)}.")
             path_column = x_col or columns[0]
             return [

@@ -107,7 +107,7 @@ def _tell(keras: Any, options: DemoOptions, folder: Path) -> Outcome:
     before = Run(f"generator, workers={training.DEFAULT_WORKERS}", diagnosis, options.batch_size)
     _say(f"The same with workers={best}, the generator's best ...")
     at_best = training.train_on_generator(sized.model, generator, best)[0]
-    best_run = Run(f"generator, workers={best}, its best", at_best, options.batch_size)
+    best_run = Run(f"generator, workers={best} (best)", at_best, options.batch_size)
     if best_run.step_s > before.step_s:
         best_run = before
     outcome = Outcome(before, best_run, None, sized.step_s, found[best])

@@ -1,0 +1,100 @@
+"""The demo runs from the command line, tiny, on every supported version."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders import write_photos
+
+import kerasdiag
+from kerasdiag import RunProfile
+from kerasdiag.diagnosis import diagnose
+
+# Far too small for its promises: what is tested is that it measures, repairs and says what it saw.
+TINY = ["--size", "32", "--batch-size", "2", "--images", "24"]
+
+
+def run_demo(*arguments, cwd, environment=(), check=False):
+    environment = {**os.environ, "PYTHONPATH": str(Path(kerasdiag.__file__).parents[1]), "PYTHONIOENCODING": "utf-8",
+                   "TMPDIR": str(cwd), **dict(environment)}  # fmt: skip
+    if os.environ.get("KERASDIAG_TEST_ENVIRONMENT") == "tfkeras":
+        environment["TF_USE_LEGACY_KERAS"] = "1"
+    return subprocess.run(
+        [sys.executable, "-m", "kerasdiag", "demo", *map(str, arguments)],
+        capture_output=True, text=True, encoding="utf-8", timeout=500, cwd=cwd, env=environment, check=check,
+    )  # fmt: skip
+
+
+@pytest.mark.keras
+def test_the_story_is_told_to_the_end(tmp_path):
+    """Panels, table, saved profiles that agree with it; the exit code says what the figures say."""
+    result = run_demo(*TINY, "--save", "figures", cwd=tmp_path)
+    assert "Traceback" not in result.stderr, result.stderr
+    figures = json.loads((tmp_path / "figures" / "demo.json").read_text())
+    assert result.returncode == (1 if figures["failures"] else 0), result.stderr
+    for failure in figures["failures"]:
+        assert f"kerasdiag: {failure}" in result.stderr
+    names = [run["name"] for run in figures["runs"]]
+    assert names[0] == "generator, workers=1"
+    assert names[-1] == "autofix"
+    assert f"Converting {figures['converted']} images took" in result.stdout
+    assert figures["converted"] == 24
+    for file, run in (("before", figures["runs"][0]), ("best", figures["runs"][1]), ("after", figures["runs"][-1])):
+        diagnosis = diagnose(RunProfile.load(tmp_path / "figures" / f"{file}.kdprof.json"))
+        assert diagnosis.mean_step_s == run["step_s"]
+        assert f"{run['batch_size'] / run['step_s']:,.0f}" in result.stdout
+    assert (
+        diagnose(RunProfile.load(tmp_path / "figures" / "after.kdprof.json")).profile.training_input.kind == "tf-data"
+    )
+
+
+@pytest.mark.keras
+def test_it_leaves_nothing_behind(tmp_path):
+    """No temporary folder, no profile in the user's cache, no store."""
+    cache = tmp_path / "cache"
+    run_demo(*TINY, cwd=tmp_path, environment={"KERASDIAG_CACHE_DIR": str(cache)})
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in left if "kerasdiag-demo" in str(path)]
+    assert not cache.exists()
+
+
+def test_the_user_s_images_are_only_read(tmp_path):
+    """--data trains on them; the folder is as it was."""
+    for name in ("cat", "dog"):
+        write_photos(tmp_path / "mine" / name, 8, size=(40, 60), seed=len(name))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "mine").rglob("*")}
+    result = run_demo("--data", tmp_path / "mine", *TINY, cwd=tmp_path)
+    assert f"16 images of {tmp_path / 'mine'}" in result.stdout
+    assert "Traceback" not in result.stderr
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "mine").rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "absent"], "no such folder or file"),
+        (["--images", "0"], "expected a whole number of at least 1"),
+        (["--images", "many"], "invalid"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(tmp_path, arguments, message):
+    """Exit code 2, no traceback."""
+    result = run_demo(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_missing_packages_are_named_with_the_command_that_brings_them(tmp_path):
+    """A kerasdiag without TensorFlow says what to install."""
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('No module named tensorflow')")
+    root = str(Path(kerasdiag.__file__).parents[1])
+    code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {root!r}]; from kerasdiag.cli import main; sys.exit(main(['demo']))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2
+    assert 'pip install "kerasdiag[tensorflow]"' in result.stderr

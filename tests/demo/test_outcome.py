@@ -1,0 +1,98 @@
+"""Whether the demo's story holds is decided by numbers, on both sides of each limit."""
+
+from __future__ import annotations
+
+import pytest
+from builders import make_profile
+
+from kerasdiag.demo.outcome import Outcome, Run
+from kerasdiag.demo.saved import figures
+from kerasdiag.demo.table import notes, render
+from kerasdiag.diagnosis import diagnose
+
+
+def make_run(name, wait_s, step_s, batch_size=32):
+    return Run(name, diagnose(make_profile(wait_s=wait_s, step_s=step_s)), batch_size)
+
+
+def make_outcome(before=(0.9, 0.03), best=(0.15, 0.03), after=(0.0005, 0.035), **facts):
+    defaults = {"conversion_s": 2.0, "converted": 400, "kernel": "compiled"}
+    return Outcome(
+        make_run("generator, workers=1", *before),
+        make_run("generator, workers=4 (best)", *best),
+        after and make_run("autofix", *after),
+        cached_step_s=0.03,
+        generator_batch_s=0.15,
+        **{**defaults, **facts},
+    )
+
+
+def test_the_story_holds():
+    """Input-bound before, no wait after, and more than 3 times as fast: nothing to complain about."""
+    outcome = make_outcome()
+    assert outcome.failures == ()
+    assert outcome.speedup == pytest.approx(0.18 / 0.0355)
+    assert outcome.after.images_per_s == pytest.approx(32 / 0.0355)
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"before": (0.59, 0.41)}, "Before the repair the verdict was input-bound with 59.0 %"),
+        ({"before": (0.0, 0.03)}, "Before the repair the verdict was compute-bound"),
+        ({"after": (0.051, 0.949), "best": (5.0, 1.0)}, "After the repair 5.1 %"),
+        ({"best": (0.0, 0.1055)}, "became 3.0 times faster"),
+        ({"after": None}, "Nothing was repaired"),
+    ],
+)
+def test_each_broken_promise_is_named(facts, sentence):
+    """What the machine did not show is said with its number."""
+    assert any(sentence in failure for failure in make_outcome(**facts).failures)
+
+
+@pytest.mark.parametrize(
+    "facts", [{"before": (0.6001, 0.3999)}, {"after": (0.049, 0.951), "best": (5.0, 1.0)}, {"best": (0.0, 0.108)}]
+)
+def test_just_inside_the_limits_is_enough(facts):
+    """The limits are the promised ones: 60 %, 5 %, 3 times."""
+    assert make_outcome(**facts).failures == ()
+
+
+def test_missing_numba_is_named_when_it_explains_the_failure():
+    """Without the compiled kernel the repair is no faster, and the reader learns why."""
+    slow = make_outcome(best=(0.0, 0.05), kernel="scipy", kernel_reason="Numba is not installed")
+    assert "The augmentation ran through SciPy: Numba is not installed." in slow.failures
+
+
+def test_break_even_counts_each_image():
+    """400 images in 2 s; an image costs 5.6 ms before and 1.1 ms after: 5 ms are earned back by 4.5 ms an epoch."""
+    assert make_outcome().break_even_epochs == pytest.approx((2 / 400) / ((0.18 - 0.0355) / 32))
+    assert make_outcome(conversion_s=None).break_even_epochs is None
+    assert make_outcome(best=(0.0, 0.03)).break_even_epochs is None
+
+
+def test_the_table_shows_what_was_measured(golden):
+    """Three rows, images a second, step, wait, GPU, and what follows from them."""
+    golden("demo_80.txt", render(make_outcome()))
+    assert max(map(len, render(make_outcome(), width=80).splitlines())) <= 80
+    render(make_outcome(), ascii_only=True).encode("ascii")
+
+
+def test_the_table_of_a_training_that_needed_no_repair():
+    """No third row, and nothing about a conversion."""
+    text = render(make_outcome(after=None, conversion_s=None, before=(0.0, 0.05)))
+    assert "autofix" not in text
+    assert not [line for line in notes(make_outcome(after=None, conversion_s=None)) if "onvert" in line]
+
+
+def test_the_figures_are_those_of_the_table():
+    """What is saved is what was shown."""
+    outcome = make_outcome()
+    saved = figures(outcome)
+    assert [run["step_s"] for run in saved["runs"]] == [
+        outcome.before.step_s,
+        outcome.best.step_s,
+        outcome.after.step_s,
+    ]
+    assert saved["speedup"] == outcome.speedup
+    assert saved["runs"][0]["gpu_utilization_percent"] is None
