@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from builders import write_photos
-from keras_api import IS_KERAS_2
+from keras_api import IS_KERAS_2, KERAS_VERSION
+from packaging.version import Version
 
 import kerasdiag
 from kerasdiag import RunProfile
@@ -19,6 +20,7 @@ from kerasdiag.report.terminal import render
 
 pytestmark = pytest.mark.keras
 
+KERAS_3_EMPTIES_EPOCHS = Version("3.0") <= KERAS_VERSION < Version("3.7")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TINY = ["--size", "48", "--batch-size", "4", "--rows", "120"]
 
@@ -32,13 +34,13 @@ def photos(tmp_path_factory):
     return folder
 
 
-def run_example(*arguments, cwd, check=True):
+def run_example(*arguments, cwd, check=True, script="profile_a_run.py"):
     environment = {**os.environ, "PYTHONPATH": str(Path(kerasdiag.__file__).parents[1]), "PYTHONIOENCODING": "utf-8"}
     if os.environ.get("KERASDIAG_TEST_ENVIRONMENT") == "tfkeras":
         environment["TF_USE_LEGACY_KERAS"] = "1"
     return subprocess.run(
-        [sys.executable, str(EXAMPLES / "profile_a_run.py"), *map(str, arguments)],
-        capture_output=True, text=True, encoding="utf-8", timeout=300, cwd=cwd, env=environment, check=check,
+        [sys.executable, str(EXAMPLES / script), *map(str, arguments)],
+        capture_output=True, text=True, encoding="utf-8", timeout=600, cwd=cwd, env=environment, check=check,
     )  # fmt: skip
 
 
@@ -63,6 +65,33 @@ def test_profile_a_run_on_a_csv(photos, tmp_path):
     (tmp_path / "rows.csv").write_text("\n".join(["image,kind", *rows]), encoding="utf-8")
     run_example(tmp_path / "rows.csv", "--x-col", "image", "--y-col", "kind", *TINY, cwd=tmp_path)
     assert RunProfile.load(tmp_path / "run.kdprof.json").steps.num_steps == 27
+
+
+def fix_a_generator(photos, *arguments, cwd):
+    """Tiny; and one epoch where Keras itself trains every second epoch on nothing under steps_per_epoch."""
+    epochs = 1 if KERAS_3_EMPTIES_EPOCHS else 2
+    tiny = ["--tiny", "--rows", "80", "--epochs", epochs]
+    return run_example(photos, *tiny, *arguments, cwd=cwd, script="fix_a_generator.py"), epochs
+
+
+def test_fix_a_generator_before(photos, tmp_path):
+    """The article's script as it was: fit_generator with 16 workers on Keras 2, fit on Keras 3."""
+    result, epochs = fix_a_generator(photos, "--without", cwd=tmp_path)
+    assert f"Epoch {epochs}/{epochs}" in result.stdout
+    assert "val_loss" in result.stdout
+    assert "kerasdiag" not in result.stderr
+    assert ("fit_generator" in result.stderr) is IS_KERAS_2  # Keras 2 says that it is deprecated
+
+
+def test_fix_a_generator_after(photos, tmp_path):
+    """The same with the lines added: both generators are repaired, and every epoch has all of its steps."""
+    result, epochs = fix_a_generator(photos, cwd=tmp_path)
+    assert f"Epoch {epochs}/{epochs}" in result.stdout
+    assert result.stdout.count("val_loss") >= epochs
+    assert result.stderr.count("rows compared with the generator: equal") == 2
+    assert "18 batches an epoch (steps_per_epoch)" in result.stderr
+    assert "18/18" in result.stdout
+    assert "kerasdiag: " in result.stdout  # the panel
 
 
 def test_wrong_input_is_one_sentence(photos, tmp_path):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kerasdiag.demo.outcome import Outcome, Run
+from kerasdiag.diagnosis import diagnose
 from kerasdiag.errors import DataError
-from kerasdiag.profile import write_whole
+from kerasdiag.profile import RunProfile, write_whole
 
 
 def save(outcome: Outcome, folder: Path) -> None:
@@ -27,6 +28,27 @@ def save(outcome: Outcome, folder: Path) -> None:
         write_whole(folder / "demo.json", json.dumps(figures(outcome), indent=1) + "\n")
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror or error}). Choose another --save.") from error
+
+
+def load(folder: Path) -> Outcome:
+    """Read what ``save`` wrote.
+
+    Raises:
+        DataError: There is no saved demo in the folder, or it is not one of this version.
+        ProfileFileError: A profile cannot be read.
+    """
+    try:
+        known = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
+        runs = [
+            Run(run["name"], diagnose(RunProfile.load(folder / f"{name}.kdprof.json")), run["batch_size"])
+            for name, run in zip(("before", "best", "after"), known["runs"])
+        ]
+        kept = {
+            name: known[name] for name in ("cached_step_s", "generator_batch_s", "conversion_s", "converted", "kernel")
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder} holds no demo saved by `kerasdiag demo --save`: {error}.") from error
+    return Outcome(runs[0], runs[1], runs[2] if len(runs) > 2 else None, **kept)
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:  # Any: JSON values

@@ -26,7 +26,7 @@ from kerasdiag.environment.cores import usable_cores
 from kerasdiag.errors import DataError
 from kerasdiag.repair.convert import autofix
 from kerasdiag.repair.progress import Progress
-from kerasdiag.report.terminal import can_encode, duration, stream_width, wants_color
+from kerasdiag.report.terminal import can_encode, duration, render_for, stream_width, wants_color
 
 # A repaired epoch is short; several of them show the restarts between epochs, too.
 _EPOCHS_AFTER = 3
@@ -104,6 +104,7 @@ def _tell(keras: Any, options: DemoOptions, folder: Path) -> Outcome:
     _head("The training as most scripts have it")
     _say("model.fit(train_data, callbacks=[BottleneckProfiler()])\n")
     diagnosis, profiler = training.train_on_generator(sized.model, generator, training.DEFAULT_WORKERS, shown=True)
+    print("\n" + render_for(sys.stdout, diagnosis), flush=True)
     before = Run(f"generator, workers={training.DEFAULT_WORKERS}", diagnosis, options.batch_size)
     _say(f"The same with workers={best}, the generator's best ...")
     at_best = training.train_on_generator(sized.model, generator, best)[0]

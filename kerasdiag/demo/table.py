@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +20,7 @@ def render(outcome: Outcome, *, width: int = 80, color: bool = False, ascii_only
         ascii_only: Whether the output can hold ASCII only.
     """
     console = make_console(width, color=color)
-    console.print(_table(outcome, ascii_only))
+    console.print(table(outcome, ascii_only=ascii_only))
     for line in notes(outcome):
         console.print(Text(line))
     text = str(console.file.getvalue())  # type: ignore[attr-defined]  # it is a StringIO
@@ -53,17 +54,16 @@ def notes(outcome: Outcome) -> list[str]:
     return lines
 
 
-def _table(outcome: Outcome, ascii_only: bool) -> Table:
-    from rich import box
-
-    table = Table(box=box.ASCII if ascii_only else box.ROUNDED, title="Before and after")
-    table.add_column("fed by")
+def table(outcome: Outcome, *, ascii_only: bool = False) -> Table:
+    """Return the table alone, for a console of any kind."""
+    rows = Table(box=box.ASCII if ascii_only else box.ROUNDED, title="Before and after")
+    rows.add_column("fed by")
     for name in ("images/s", "step", "data wait", "GPU"):
-        table.add_column(name, justify="right", no_wrap=True)
+        rows.add_column(name, justify="right", no_wrap=True)
     for run, style in ((outcome.before, "red"), (outcome.best, ""), (outcome.after, "bold green")):
         if run is not None:
-            table.add_row(*_cells(run), style=style)
-    return table
+            rows.add_row(*_cells(run), style=style)
+    return rows
 
 
 def _cells(run: Run) -> tuple[str, ...]:

@@ -80,14 +80,16 @@ def make_model(keras: Any, size: int, classes: int, filters: int) -> Any:
     return model
 
 
-def train_on_generator(model: Any, generator: Any, workers: int, *, shown: bool = False) -> tuple[Diagnosis, Any]:
+def train_on_generator(
+    model: Any, generator: Any, workers: int, *, shown: bool = False
+) -> tuple[Diagnosis, BottleneckProfiler]:
     """Train for as many steps as are needed at this number of workers.
 
     Args:
         model: A compiled model.
         generator: What ``make_generator`` returned.
         workers: Threads that prepare batches.
-        shown: Whether Keras' progress bar and the profiler's panel are printed.
+        shown: Whether Keras' progress bar is printed.
 
     Returns:
         The diagnosis of the steady steps, and the profiler (whose own leaves out 5 steps only).
@@ -113,7 +115,7 @@ def cached_step_s(model: Any, batch: Any) -> float:
 
 
 def _fit(model: Any, data: Any, *, shown: bool, **arguments: Any) -> BottleneckProfiler:
-    profiler = BottleneckProfiler(report="terminal" if shown else None)
+    profiler = BottleneckProfiler(report=None)  # the story prints the panel, of the steady steps
     # verbose=1 even where nobody sees it: on a GPU some versions of Keras run behind the program otherwise,
     # and then no wait can be told.
     with contextlib.nullcontext() if shown else contextlib.redirect_stdout(io.StringIO()):

@@ -29,12 +29,17 @@ def render(diagnosis: Diagnosis, *, width: int = 80, color: bool = False, ascii_
         ascii_only: Whether the output can hold ASCII only.
     """
     console = make_console(width, color=color)
+    console.print(panel(diagnosis, ascii_only=ascii_only))
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO from above
+    return _to_ascii(text) if ascii_only else str(text)
+
+
+def panel(diagnosis: Diagnosis, *, ascii_only: bool = False) -> Panel:
+    """Return what ``render`` shows, for a console of any kind."""
     style = _COLORS.get(diagnosis.verdict, "cyan")
     title = Text(f"kerasdiag: {diagnosis.verdict}", style=f"bold {style}")
     frame = box.ASCII if ascii_only else box.ROUNDED
-    console.print(Panel(Group(*_parts(diagnosis, style, ascii_only)), title=title, border_style=style, box=frame))
-    text = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO from above
-    return _to_ascii(text) if ascii_only else str(text)
+    return Panel(Group(*_parts(diagnosis, style, ascii_only)), title=title, border_style=style, box=frame)
 
 
 def make_console(width: int, *, color: bool) -> Console:

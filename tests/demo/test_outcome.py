@@ -6,9 +6,10 @@ import pytest
 from builders import make_profile
 
 from kerasdiag.demo.outcome import Outcome, Run
-from kerasdiag.demo.saved import figures
+from kerasdiag.demo.saved import figures, load, save
 from kerasdiag.demo.table import notes, render
 from kerasdiag.diagnosis import diagnose
+from kerasdiag.errors import DataError
 
 
 def make_run(name, wait_s, step_s, batch_size=32):
@@ -96,3 +97,13 @@ def test_the_figures_are_those_of_the_table():
     ]
     assert saved["speedup"] == outcome.speedup
     assert saved["runs"][0]["gpu_utilization_percent"] is None
+
+
+def test_a_saved_demo_is_read_back(tmp_path):
+    """The pictures of the README are made from it."""
+    outcome = make_outcome()
+    save(outcome, tmp_path)
+    assert load(tmp_path) == outcome
+    assert load(tmp_path).speedup == outcome.speedup
+    with pytest.raises(DataError, match="holds no demo saved"):
+        load(tmp_path / "absent")
