@@ -55,4 +55,5 @@ interpreters=$(mktemp -d)
 for version in 3.9 3.11 3.12; do
     ln -s "$(python_of $version)" "$interpreters/python$version"
 done
+ln -s "$(python_of 3.12)" "$interpreters/python3"  # what the README's commands call
 export PATH="$interpreters:$PATH"
