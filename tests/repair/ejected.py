@@ -39,6 +39,7 @@ for name, (path, draws, iterations) in tasks.items():
         images = pipeline.augment(pipeline.read_pixels(np.arange(pipeline.NUM_ROWS)), draws)
     results[name] = {
         "spec": str(dataset.element_spec), "length": len(dataset), "batches": batches, "images": images,
+        "kept_bytes": sum(target.nbytes for target in pipeline.TARGETS),
         "draw": pipeline.draw(np.random.default_rng(0), 4000),
     }
 assert "kerasdiag" not in sys.modules

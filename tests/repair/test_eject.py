@@ -98,6 +98,11 @@ class _World:
         return generator
 
 
+def test_labels_become_one_hot_batch_by_batch(world):
+    """A million rows of a thousand classes would be 4 GB of zeros: a script keeps class numbers, 8 bytes a row."""
+    assert world.results["categorical"]["kept_bytes"] <= 8 * len(world.frame)
+
+
 @pytest.mark.parametrize("name", PIXELS)
 def test_pixels_for_keras_own_draws_are_keras_own(world, name):
     """Within 0.02 of 255 grey levels for bilinear sampling, equal without interpolation."""

@@ -106,6 +106,7 @@ def _parts(plan: SavedPlan) -> set[str]:
         "rescale": options.rescale,
         "shuffle": plan.shuffle,
         "classes": plan.class_indices,
+        "one_hot": plan.one_hot_classes is not None,
     }
     return {name for name, value in has.items() if value}
 
@@ -127,11 +128,9 @@ def _keep_parts(template: str, parts: Collection[str]) -> str:
 def _values(directory: Path, plan: SavedPlan) -> Mapping[str, str]:
     options = plan.augmentation
     targets = [f'plan["{name}"]' for name in plan.targets]
-    if plan.one_hot_classes is not None:
-        targets[0] = f"np.eye({plan.one_hot_classes}, dtype=np.float32)[{targets[0]}]"
     names = ["images", *plan.targets]
     shaped = ", ".join(
-        f"tf.ensure_shape(targets[{number}], [None, *TARGETS[{number}].shape[1:]])" for number in range(len(targets))
+        f"tf.ensure_shape(targets[{number}], [None, *first[{number}].shape[1:]])" for number in range(len(targets))
     )
     changes = ["order"] * plan.shuffle + ["draws"] * ("draws" in _parts(plan))
     low, high = options.zoom_range
@@ -144,6 +143,7 @@ def _values(directory: Path, plan: SavedPlan) -> Mapping[str, str]:
         "STEPS": str(plan.steps_per_epoch),
         "SEED": str(plan.seed % 2**63),  # NumPy takes no negative one
         "RESCALE": repr(options.rescale),
+        "NUM_CLASSES": str(plan.one_hot_classes),
         "CLASS_INDICES": _class_indices(plan.class_indices),
         "TARGETS": f"({targets[0]},)" if len(targets) == 1 else f"({', '.join(targets)})",
         "THETA": _within(options.rotation_range, ops.ROTATION),
