@@ -212,3 +212,23 @@ def test_release_leaves_another_owners_lock_alone(path):
     with StoreLock(path):
         leave_behind(path)
     assert json.loads(path.read_text())["token"] == "stale"
+
+
+def test_a_process_that_cannot_be_looked_at_is_judged_by_its_heartbeat(path, monkeypatch):
+    """Another user's process, where the system hides it: fresh is alive, old is abandoned."""
+    import psutil
+
+    own = psutil.Process
+
+    def process(pid):
+        if pid == os.getpid():
+            return own(pid)
+        raise psutil.AccessDenied(pid)
+
+    monkeypatch.setattr(psutil, "Process", process)
+    leave_behind(path)
+    with StoreLock(path, wait=False) as lock:
+        assert not lock.held
+    leave_behind(path, age_s=lock_module.ABANDONED_S + 60)
+    with StoreLock(path, wait=False) as lock:
+        assert lock.held

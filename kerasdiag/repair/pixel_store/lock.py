@@ -171,7 +171,12 @@ class _Owner:
         self.pid = fields.get("pid")
         self.text = f"process {self.pid} on {fields.get('host')}"
         self.here = fields.get("machine") == machine()
-        started = _started(self.pid) if self.here and isinstance(self.pid, int) else None
+        started = None
+        if self.here and isinstance(self.pid, int):
+            try:
+                started = _started(self.pid)
+            except PermissionError:  # another user's process: only its heartbeat tells whether it lives
+                self.here = False
         # The start time is told relative to the boot time, which an adjusted clock moves by a second or so.
         self.alive = started is not None and abs(started - float(fields.get("started") or 0)) < SAME_START_S
 
@@ -247,7 +252,11 @@ def machine() -> str:
 
 
 def _started(pid: int) -> float | None:
-    """Return when a process started, or None if there is none with this id."""
+    """Return when a process started, or None if there is none with this id.
+
+    Raises:
+        PermissionError: There is one, and the system does not say more about it.
+    """
     import psutil
 
     try:
@@ -255,5 +264,7 @@ def _started(pid: int) -> float | None:
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
         return float(process.create_time())
+    except psutil.AccessDenied as error:
+        raise PermissionError(str(error)) from error
     except psutil.Error:
         return None
