@@ -38,13 +38,14 @@ THEME = TerminalTheme(
         (201, 209, 217),
     ],
 )
-# No font is loaded from anywhere: whoever looks has a monospaced one.
+# No font is loaded from anywhere: whoever looks has a monospaced one. Its size is such that the vertical
+# strokes of frames meet from line to line.
 TEMPLATE = """\
 <svg class="{unique_id}" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{
     font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace;
-    font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width;
+    font-size: 20.9px; line-height: {line_height}px; font-variant-east-asian: full-width;
 }}
 .{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: system-ui, sans-serif; }}
 {styles}

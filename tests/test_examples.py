@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +119,20 @@ def test_flat_folder_gets_labels(photos):
     frame = example.read_rows(photos / "cat", "path", "label", rows=50)
     assert len(frame) == 60
     assert frame["label"].nunique() == 10
+
+
+def test_the_pictures_of_the_readme_show_the_saved_run():
+    """What stands in the pictures is what the panel and the table say about the profiles beside them."""
+    spec = importlib.util.spec_from_file_location("make_images", EXAMPLES / "make_images.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    made = example.pictures(example.FOLDER)
+    assert set(made) == {"verdict.svg", "before_after.svg"}
+    for name, svg in made.items():
+        shown = (example.FOLDER / name).read_text(encoding="utf-8")
+        assert text_of(shown) == text_of(svg), f"{name} is outdated: run python examples/make_images.py"
+        assert "http" not in shown.replace("http://www.w3.org/2000/svg", "")  # nothing is loaded from anywhere
+
+
+def text_of(svg):
+    return html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", "", svg, flags=re.DOTALL)).split()

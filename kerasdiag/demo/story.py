@@ -9,7 +9,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # Keras' objects
 
@@ -109,8 +109,8 @@ def _tell(keras: Any, options: DemoOptions, folder: Path) -> Outcome:
     _say(f"The same with workers={best}, the generator's best ...")
     at_best = training.train_on_generator(sized.model, generator, best)[0]
     best_run = Run(f"generator, workers={best} (best)", at_best, options.batch_size)
-    if best_run.step_s > before.step_s:
-        best_run = before
+    if best_run.step_s >= before.step_s:
+        best_run = before = replace(before, name=f"{before.name} (best)")
     outcome = Outcome(before, best_run, None, sized.step_s, found[best])
     if options.data is not None and diagnosis.verdict not in (Verdict.INPUT_BOUND, Verdict.PARTLY_INPUT_BOUND):
         return _told(outcome)

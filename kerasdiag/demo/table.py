@@ -33,10 +33,8 @@ def notes(outcome: Outcome) -> list[str]:
     lines = []
     if outcome.after is not None and outcome.speedup is not None:
         first = outcome.before.step_s / outcome.after.step_s
-        lines.append(
-            f"A step is {outcome.speedup:.1f} times faster than with the generator at its best, "
-            f"{first:.0f} times faster than before."
-        )
+        line = f"A step is {outcome.speedup:.1f} times faster than with the generator at its best"
+        lines.append(line + (f", {first:.1f} times faster than before." if first > outcome.speedup else "."))
     if outcome.conversion_s is not None:
         line = f"Converting {outcome.converted:,} images took {duration(outcome.conversion_s)}, once"
         even = outcome.break_even_epochs
@@ -60,7 +58,8 @@ def table(outcome: Outcome, *, ascii_only: bool = False) -> Table:
     rows.add_column("fed by")
     for name in ("images/s", "step", "data wait", "GPU"):
         rows.add_column(name, justify="right", no_wrap=True)
-    for run, style in ((outcome.before, "red"), (outcome.best, ""), (outcome.after, "bold green")):
+    best = outcome.best if outcome.best != outcome.before else None  # the default may be the best
+    for run, style in ((outcome.before, "red"), (best, ""), (outcome.after, "bold green")):
         if run is not None:
             rows.add_row(*_cells(run), style=style)
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any  # Keras' and pandas' objects
 
@@ -118,7 +119,9 @@ def _fit(model: Any, data: Any, *, shown: bool, **arguments: Any) -> BottleneckP
     profiler = BottleneckProfiler(report=None)  # the story prints the panel, of the steady steps
     # verbose=1 even where nobody sees it: on a GPU some versions of Keras run behind the program otherwise,
     # and then no wait can be told.
-    with contextlib.nullcontext() if shown else contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), contextlib.nullcontext() if shown else contextlib.redirect_stdout(io.StringIO()):
+        # Keras 3 says so of every dataset, whatever it was given.
+        warnings.filterwarnings("ignore", message=".*`shuffle=True` was passed.*")
         model.fit(data, verbose=1, callbacks=[profiler], **arguments)
     return profiler
 

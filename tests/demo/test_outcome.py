@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from builders import make_profile
 
@@ -84,6 +86,15 @@ def test_the_table_of_a_training_that_needed_no_repair():
     text = render(make_outcome(after=None, conversion_s=None, before=(0.0, 0.05)))
     assert "autofix" not in text
     assert not [line for line in notes(make_outcome(after=None, conversion_s=None)) if "onvert" in line]
+
+
+def test_the_default_may_be_the_best():
+    """One row for both."""
+    outcome = make_outcome()
+    text = render(dataclasses.replace(outcome, best=outcome.before))
+    assert text.count("generator, workers=1") == 1
+    assert "workers=4" not in text
+    assert "times faster than before" not in text
 
 
 def test_the_figures_are_those_of_the_table():
