@@ -231,10 +231,11 @@ def _cache_in(folder: Path) -> Iterator[None]:
 def _machine(keras: Any) -> str:
     import tensorflow as tf
 
+    package = sys.modules[keras.Model.__module__.partition(".")[0]]  # keras or tf_keras; tf.keras may have no version
     cores = usable_cores()
     gpus = len(tf.config.list_physical_devices("GPU"))
     return (
-        f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {cores} core{'s' if cores > 1 else ''}, "
+        f"TensorFlow {tf.__version__}, {package.__name__} {package.__version__}, {cores} core{'s' if cores > 1 else ''}, "
         f"{gpus or 'no'} GPU{'' if gpus == 1 else 's'}"
     )
 
