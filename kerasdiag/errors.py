@@ -8,6 +8,7 @@
     +-- ParityError           a repair that would not give the generator's own pixels
     +-- EvidenceError         evidence that autofix cannot read
     +-- KernelError           a kernel that was asked for and does not run here
+    +-- DoctorUsageError      the doctor was asked for a check or for data that do not exist
     +-- StoreError            a pixel store that cannot be made, read or written
         +-- BadImagesError    images that cannot be loaded
 
@@ -48,6 +49,10 @@ class EvidenceError(KerasDiagError, TypeError):
 
 class KernelError(KerasDiagError, RuntimeError):
     """The kernel that ``KERASDIAG_KERNEL`` asks for does not run on this machine."""
+
+
+class DoctorUsageError(KerasDiagError, ValueError):
+    """The doctor was asked for a check that does not exist, or to look at data that it cannot list."""
 
 
 class StoreError(KerasDiagError):
