@@ -32,6 +32,9 @@ def size(num_bytes: float) -> str:
 def files(data: DataFacts) -> str:
     """Return number and size of the files of a training; both are lower bounds where listing was stopped."""
     counted = f"{data.count:,} files" if data.count != 1 else "1 file"
-    if data.is_complete:
-        return f"{counted}, {size(data.total_bytes)}"
-    return f"at least {counted}, {size(data.total_bytes)} (listing stopped after {LISTING_S:g} s)"
+    text = f"{counted}, {size(data.total_bytes)}"
+    if not data.is_complete:
+        text = f"at least {text} (listing stopped after {LISTING_S:g} s)"
+    if data.missing:
+        text += f"; {data.missing} of {data.missing + len(data.sample)} files tried do not exist"
+    return text

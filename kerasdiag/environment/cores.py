@@ -31,8 +31,10 @@ def affinity_cores(root: Path = Path("/")) -> int | None:
         name, _, cores = line.partition(":")
         if name == "Cpus_allowed_list":
             # The list may name cores that are switched off.
-            allowed, online = _parse_list(cores), _online(root)
-            return len(allowed & online if online else allowed) or None
+            allowed = _parse_list(cores)
+            bound = len(allowed & (_online(root) or allowed))
+            if bound:
+                return bound
     try:
         return len(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # not on Windows and macOS

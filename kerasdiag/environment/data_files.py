@@ -19,7 +19,7 @@ from kerasdiag.errors import DoctorUsageError
 # What Keras' flow_from_directory and flow_from_dataframe take (keras/preprocessing/image.py).
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
 LISTING_S = 1.0  # a local disk lists about a million names in it; on a network it is what a user waits without asking
-SAMPLE_SIZE = 256
+SAMPLE_SIZE = 128
 _STORAGE_SAMPLE = 16  # links may lead from one folder to several disks
 _CLOCK_EVERY = 16  # names; a folder on a network may hold one
 
@@ -85,18 +85,21 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
         # Beside images, lists and labels are no data; without images everything is (records, arrays).
         drawn = found[True] if found[True].count else found[False]
     elif path.is_file():
-        found, is_complete = _draw(_rows(path, request, root), clock)
+        found, is_complete = _draw(_rows(path, request), clock)
         drawn = found[True]
+        directory = path.parent if request.directory is None else _inside(request.directory, root)
+        drawn.names = [os.fspath(_inside(n, root) if os.path.isabs(n) else directory / n) for n in drawn.names]
     else:
         raise DoctorUsageError(
             f"{request.path}: no such folder or file. --data takes a folder of images or a CSV file."
         )
     if not drawn.count:
         raise DoctorUsageError(f"{request.path} holds no files. --data takes a folder of images or a CSV file.")
-    sizes = {name: size for name, size in ((name, _size(name)) for name in drawn.names) if size is not None}
+    tried = list(dict.fromkeys(drawn.names))  # a file may stand in several rows
+    sizes = {name: size for name, size in zip(tried, map(_size, tried)) if size is not None}
     if not sizes:
         raise DoctorUsageError(
-            f"{request.path}: none of {len(drawn.names)} files tried exists, for example {drawn.names[0]}. "
+            f"{request.path}: none of {len(tried)} files tried exists, for example {tried[0]}. "
             "--directory names the folder that the file names are relative to."
         )
     storages = [storage_of(_outside(name, root), root) for name in list(sizes)[:_STORAGE_SAMPLE]]
@@ -106,7 +109,7 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
         is_complete=is_complete,
         sample=tuple(sizes),
         mean_bytes=sum(sizes.values()) / len(sizes),
-        missing=len(drawn.names) - len(sizes),
+        missing=len(tried) - len(sizes),
         storage=min(storages, key=lambda storage: FROM_SLOWEST.index(storage.storage_class)),
     )
 
@@ -164,9 +167,8 @@ def _walk(folder: Path, request: DataRequest) -> Iterator[tuple[bool, str]]:
                     yield entry.name.lower().endswith(_IMAGE_SUFFIXES), entry.path
 
 
-def _rows(path: Path, request: DataRequest, root: Path) -> Iterator[tuple[bool, str]]:
-    """Paths that a CSV names, one for each row."""
-    directory = path.parent if request.directory is None else _inside(request.directory, root)
+def _rows(path: Path, request: DataRequest) -> Iterator[tuple[bool, str]]:
+    """Names in a CSV, as they stand there, one for each row."""
     what = "--data takes a folder of images or a CSV file."
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
@@ -180,8 +182,7 @@ def _rows(path: Path, request: DataRequest, root: Path) -> Iterator[tuple[bool, 
             column = columns.index(request.x_col)
             for row in reader:
                 if len(row) > column and row[column]:
-                    name = row[column]
-                    yield True, os.fspath(_inside(name, root) if os.path.isabs(name) else directory / name)
+                    yield True, row[column]
     except csv.Error as error:
         raise DoctorUsageError(f"{request.path} cannot be read as CSV ({error}). {what}") from None
     except OSError as error:

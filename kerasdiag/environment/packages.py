@@ -106,9 +106,9 @@ def find_packages(search_path: Sequence[str] | None = None, environ: Mapping[str
 
 def _version(name: str, search_path: Sequence[str]) -> str | None:
     for distribution in metadata.distributions(name=name, path=list(search_path)):
-        version: str | None = distribution.version  # None where an interrupted pip left an empty folder
-        if version:
-            return version
+        fields = distribution.metadata
+        if fields and "Version" in fields:  # else an interrupted pip left an empty folder
+            return fields["Version"]
     return None
 
 

@@ -95,8 +95,8 @@ def _price(price: Price) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits at most: a price is an estimate."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    """Two or three digits: a price is an estimate."""
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def _results(report: DoctorReport, verbose: bool) -> Table:
@@ -121,6 +121,6 @@ def _results(report: DoctorReport, verbose: bool) -> Table:
 
 def _grid() -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=8)
     table.add_column(overflow="fold")
     return table

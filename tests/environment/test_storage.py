@@ -433,3 +433,31 @@ def test_what_is_flash():
     """Only flash is read row by row without thought; the value is what stands in reports."""
     assert [kind for kind in StorageClass if kind.is_flash] == [NVME, SSD]
     assert f"{ROTATING}" == "rotating"
+
+
+@pytest.mark.parametrize(
+    ("way", "files", "speed"),
+    [
+        (USB, {"2-3": "480"}, 480.0),
+        (USB, {"2-3": "5000"}, 5000.0),
+        (USB, {"2-3": "nonsense"}, None),
+        (USB, {}, None),
+        (USB.replace("2-3/2-3:1.0", "2-3/2-3.4/2-3.4:1.0"), {"2-3": "5000", "2-3/2-3.4": "480"}, 480.0),  # behind a hub
+        (ATA.format(1), {}, None),
+    ],
+)
+def test_speed_of_usb(tmp_path, way, files, speed):
+    """The link of the device itself counts, not that of the hub or the port above it."""
+    machine = Machine(tmp_path, "1 0 8:0 / / rw - ext4 /dev/sda rw").disk("sda", "8:0", 0, way)
+    machine.write("sys/devices/pci0000:00/0000:00:14.0/usb2/speed", "20000\n")
+    for folder, text in files.items():
+        machine.write(f"sys/devices/pci0000:00/0000:00:14.0/usb2/{folder}/speed", f"{text}\n")
+    assert machine.look("/x").usb_megabits_per_s == speed
+
+
+@pytest.mark.parametrize(("flag", "rotational"), [(0, False), (1, True), ("", None)])
+def test_what_a_disk_says_about_rotation_is_kept(tmp_path, flag, rotational):
+    """Even where it is not believed: the doctor confronts it with a measurement."""
+    machine = Machine(tmp_path, "1 0 254:0 / / rw - ext4 /dev/vda rw").disk("vda", "254:0", flag, "virtio0/block")
+    facts = machine.look("/x")
+    assert (facts.storage_class, facts.rotational) == (UNKNOWN, rotational)

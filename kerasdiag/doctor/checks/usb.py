@@ -32,7 +32,7 @@ def data_behind_slow_usb(environment: Environment) -> Answer:
         Even a USB 3 disk falls back to it in the wrong port or with the wrong cable.
 
     Example:
-        The data lie on sdc behind a USB link of 480 Mb/s, which gives 40 MB/s at most.
+        The data lie on sdb behind a USB link of 480 Mb/s, which gives 40 MB/s at most.
 
     Fix:
         Use a USB 3 port (5000 Mb/s and more) and its cable, or copy the data to an internal disk.
