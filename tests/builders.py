@@ -127,7 +127,13 @@ def make_storage(storage_class=StorageClass.NVME, **facts):
 
 def make_data(storage=None, count=20_000, mean_bytes=100e3, **facts):
     """Files of a training."""
-    defaults = {"path": "/data/photos", "is_complete": True, "sample": ("/data/photos/a.jpg",), "missing": 0}
+    defaults = {
+        "path": "/data/photos",
+        "folder": "/data/photos",
+        "is_complete": True,
+        "sample": ("/data/photos/a.jpg",),
+        "missing": 0,
+    }
     return DataFacts(
         count=count, mean_bytes=mean_bytes, storage=storage or make_storage(), **{**defaults, **facts}
     )  # fmt: skip

@@ -42,13 +42,15 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
     )
     look = parser.add_argument_group("what to look at")
     look.add_argument("--data", metavar="DIR|CSV", help="the images: a folder, or a CSV with one row for each")
-    look.add_argument("--x-col", default="filename", metavar="NAME", help="column of the file names (filename)")
+    look.add_argument("--x-col", metavar="NAME", help="column of the file names (filename)")
     look.add_argument("--directory", metavar="DIR", help="folder of the file names (that of the CSV)")
     look.add_argument("--profile", type=Path, metavar="FILE", help="a saved profile of the training")
     look.add_argument("--no-io", action="store_true", help="read no file of the data")
     choose = parser.add_argument_group("which checks")
-    choose.add_argument("--select", type=_codes, default=(), metavar="CODES", help="only these, such as KD101,KD3")
-    choose.add_argument("--ignore", type=_codes, default=(), metavar="CODES", help="not these")
+    choose.add_argument(
+        "--select", type=_codes, action="extend", default=[], metavar="CODES", help="only these, such as KD101,KD3"
+    )
+    choose.add_argument("--ignore", type=_codes, action="extend", default=[], metavar="CODES", help="not these")
     choose.add_argument("--timeout", type=_seconds, metavar="S", help="give up on a check after S seconds (10)")
     choose.add_argument("--list", action="store_true", help="list all checks and do nothing else")
     show = parser.add_argument_group("what comes out")
@@ -89,9 +91,14 @@ def exit_code(report: DoctorReport, fail_on: str, *, strict: bool) -> int:
 def _request(arguments: argparse.Namespace) -> Request:
     from kerasdiag.doctor.collect import Request
     from kerasdiag.environment.data_files import DataRequest
+    from kerasdiag.errors import DoctorUsageError
     from kerasdiag.profile import RunProfile
 
-    data = DataRequest(arguments.data, arguments.x_col, arguments.directory) if arguments.data is not None else None
+    data = None
+    if arguments.data is not None:
+        data = DataRequest(arguments.data, arguments.x_col or DataRequest("").x_col, arguments.directory)
+    elif arguments.x_col is not None or arguments.directory is not None:
+        raise DoctorUsageError("--x-col and --directory belong to --data FILE.csv, which is missing.")
     profile = RunProfile.load(arguments.profile) if arguments.profile is not None else None
     return Request(data, profile, reads_files=not arguments.no_io)
 

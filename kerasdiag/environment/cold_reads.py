@@ -19,6 +19,7 @@ from typing import NamedTuple
 MAX_READS = 64
 MAX_BYTES = 256 * 1024**2
 MAX_S = 1.5
+MAX_FILE_BYTES = 16 * 1024**2  # how long a larger one takes is a matter of its length, not of finding it
 MIN_COLD_READS = 8  # below it, one slow read turns the median
 _BLOCK_BYTES = 1024**2
 # What a hard disk reads of neighbouring bytes; a file's own length at this rate is not the disk's latency.
@@ -87,16 +88,24 @@ def measure_reads(files: Sequence[str], clock: Callable[[], float] = time.perf_c
     end = clock() + MAX_S
     reads: list[Read] = []
     left = MAX_BYTES
+    num_large = 0
     for name in files[:MAX_READS]:
         try:
+            if os.stat(name).st_size > MAX_FILE_BYTES:
+                num_large += 1
+                continue
             is_cold = _forget(name)
-            read = _read(name, is_cold, clock)
+            read = _read(name, is_cold, clock, end)
         except OSError:  # gone, or not ours to read; the listing counted it as missing or the training will say
             continue
+        if read is None:  # the time is up
+            break
         reads.append(read)
         left -= read.num_bytes
-        if left <= 0 or clock() > end:
+        if left <= 0:
             break
+    if num_large and not reads:
+        return ReadFacts(not_cold=f"files of more than {MAX_FILE_BYTES // 1024**2} MiB are not read for it")
     return ReadFacts(tuple(reads), _why_not_cold(reads))
 
 
@@ -111,21 +120,22 @@ def _forget(name: str) -> bool | None:
     return None if pages is None else pages == 0
 
 
-def _read(name: str, is_cold: bool | None, clock: Callable[[], float]) -> Read:
+def _read(name: str, is_cold: bool | None, clock: Callable[[], float], end: float) -> Read | None:
+    """Read a file whole; None if the time was up before its end."""
     begin = clock()
     num_bytes = 0
     with open(name, "rb", buffering=0) as file:
-        while num_bytes < MAX_BYTES:
+        while clock() <= end:
             block = file.read(_BLOCK_BYTES)
             if not block:
-                break
+                return Read(clock() - begin, num_bytes, is_cold)
             num_bytes += len(block)
-    return Read(clock() - begin, num_bytes, is_cold)
+    return None
 
 
 def _why_not_cold(reads: Sequence[Read]) -> str:
     if not reads:
-        return "no file of the sample could be read"
+        return f"no file of the sample could be read in {MAX_S:g} s"
     if any(read.is_cold is None for read in reads):
         return "the kernel does not say whether a file is in memory"
     warm = sum(not read.is_cold for read in reads)

@@ -44,6 +44,7 @@ class DataFacts:
 
     Attributes:
         path: What was named on the command line.
+        folder: The folder that all files of the sample lie below.
         count: Files found (rows of a CSV).
         is_complete: Whether all were counted; listing stops after ``LISTING_S``.
         sample: Paths of some existing files, drawn evenly from those listed.
@@ -53,6 +54,7 @@ class DataFacts:
     """
 
     path: str
+    folder: str
     count: int
     is_complete: bool
     sample: tuple[str, ...]
@@ -80,6 +82,8 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
     path = _inside(request.path, root)
     if not request.path:  # a variable of a shell script that is not set
         raise DoctorUsageError("--data is empty. It takes a folder of images or a CSV file.")
+    if path.is_dir() and request.directory is not None:
+        raise DoctorUsageError(f"--directory belongs to a CSV file, and {request.path} is a folder. Leave it out.")
     if path.is_dir():
         found, is_complete = _draw(_walk(path, request), clock)
         # Beside images, lists and labels are no data; without images everything is (records, arrays).
@@ -105,6 +109,7 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
     storages = [storage_of(_outside(name, root), root) for name in list(sizes)[:_STORAGE_SAMPLE]]
     return DataFacts(
         path=request.path,
+        folder=_outside(os.path.commonpath([os.path.dirname(name) for name in sizes]), root),
         count=drawn.count,
         is_complete=is_complete,
         sample=tuple(sizes),

@@ -119,6 +119,8 @@ BAD = {
     "empty argument": (["--data", ""], "--data is empty"),
     "no such column": (["--data", "/data/photos/train.csv", "--x-col", "path"], "no column 'path'; its columns are: filename, class"),
     "other folder": (["--data", "/data/photos/train.csv", "--directory", "/srv"], "--directory names the folder"),
+    "column without data": (["--x-col", "path"], "belong to --data"),
+    "folder of a folder": (["--data", "/data/photos", "--directory", "/data"], "/data/photos is a folder"),
     "unknown code": (["--select", "KD999"], "There is no check KD999"),
     "unknown code to ignore": (["--ignore", "KD101,nonsense"], "There is no check nonsense"),
     "nothing left": (["--select", "KD1", "--ignore", "KD101"], "No check is left"),
@@ -156,6 +158,16 @@ def test_list(capsys):
     assert [line.split()[0] for line in lines] == ["CODE", *(one.code for one in checks.CHECKS)]
     assert main(["doctor", "--list", "--select", "KD4"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_selections_add_up(capsys):
+    """An option may be given twice."""
+    assert (
+        main(["doctor", "--list", "--select", "KD1", "--select", "KD3,KD4", "--ignore", "KD302", "--ignore", "KD308"])
+        == 0
+    )
+    listed = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[0] for line in listed] == ["KD101", "KD301", "KD304", "KD401"]
 
 
 def test_explain(capsys):

@@ -160,6 +160,13 @@ def test_the_price_of_a_hard_disk():
     assert finding.remedy.code[0] == "rsync -a /data/photos /path/on/an/ssd/"
 
 
+def test_the_command_to_copy_names_the_images():
+    """Not the CSV that lists them, and quoted for a shell."""
+    data = make_data(SPINS, path="train.csv", folder="/data/my photos")
+    finding = only(look(data_on_hard_disk, data=data, reads=make_reads(0.0124)))
+    assert finding.remedy.code[0] == "rsync -a '/data/my photos' /path/on/an/ssd/"
+
+
 @pytest.mark.parametrize(("available", "severity", "where"), [(4e9, "info", "first epoch only"), (3e9, "warn", "")])
 def test_data_that_fit_into_memory_cost_the_first_epoch_only(available, severity, where):
     """2 GB stay in the page cache of a machine with 4 GB free, not of one with 3."""
@@ -256,6 +263,17 @@ def test_a_fast_network(latency_s, severity):
     """Below 5 % of the generator's own work a network is worth a note."""
     finding = only(look(data_on_network, data=make_data(make_storage(NETWORK)), reads=make_reads(latency_s)))
     assert str(finding.severity) == severity
+
+
+def test_caches_that_nobody_can_empty_from_here():
+    """The server's memory and that of the host make reads look better: the evidence says so."""
+    for storage, owner in ((make_storage(NETWORK), "the server may"), (VIRTUAL, "below the disk may")):
+        answer = look(
+            data_on_network if storage.storage_class is NETWORK else data_on_hard_disk,
+            data=make_data(storage),
+            reads=make_reads(0.02),
+        )
+        assert owner in " ".join(fact.text for fact in only(answer).evidence)
 
 
 def test_workers_read_from_a_network_side_by_side():

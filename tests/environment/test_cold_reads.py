@@ -118,13 +118,22 @@ def test_limits(photos, monkeypatch):
     assert len(measure_reads(photos).reads) == 3
     monkeypatch.setattr(cold_reads, "MAX_BYTES", 10**9)
     seconds = iter(range(1000))
-    assert len(measure_reads(photos, clock=lambda: float(next(seconds))).reads) == 1
+    monkeypatch.setattr(cold_reads, "MAX_S", 9.0)  # four looks at this clock for each file
+    assert len(measure_reads(photos, clock=lambda: float(next(seconds))).reads) == 2
 
 
 def test_files_that_cannot_be_read(photos, tmp_path):
     """They are passed over; if there are no others, that is said."""
     assert len(measure_reads([*photos[:3], str(tmp_path / "gone.jpg")]).reads) == 3
-    assert measure_reads([str(tmp_path / "gone.jpg")]).not_cold == "no file of the sample could be read"
+    assert measure_reads([str(tmp_path / "gone.jpg")]).not_cold == "no file of the sample could be read in 1.5 s"
+
+
+def test_large_files(photos, monkeypatch):
+    """Records of a gigabyte are not read: their length would be taken for the disk's latency."""
+    monkeypatch.setattr(cold_reads, "MAX_FILE_BYTES", 50_000)
+    facts = measure_reads(photos)
+    assert facts.reads == ()
+    assert facts.not_cold.startswith("files of more than")
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(0, 1.0), (50, 5.0), (90, 9.0), (91, 10.0), (100, 10.0)])

@@ -32,7 +32,7 @@ def test_a_folder_of_images(tmp_path):
     data = find_data(DataRequest(path))
     assert (data.count, data.is_complete, data.missing) == (3, True, 0)
     assert names(data) == ["1.jpg", "2.JPEG", "3.png"]
-    assert (data.mean_bytes, data.total_bytes) == (10, 30)
+    assert (data.mean_bytes, data.total_bytes, data.folder) == (10, 30, path)
     assert data.storage.reason
 
 
@@ -58,6 +58,7 @@ def test_column_and_folder_of_a_csv(tmp_path):
     (tmp_path / "lists/train.csv").write_text(text, encoding="utf-8")
     data = find_data(DataRequest(str(tmp_path / "lists/train.csv"), "path", str(tmp_path / "images")))
     assert (data.count, names(data)) == (2, ["1.jpg", "2, 3.jpg"])
+    assert data.folder == str(tmp_path)  # of the images; the list lies elsewhere
 
 
 def test_files_that_are_not_there(tmp_path):

@@ -47,7 +47,7 @@ def data_on_network(environment: Environment) -> Answer:
         return unknown(storage.reason)
     if storage.storage_class is not StorageClass.NETWORK:
         return ok(f"{storage.device or storage.mount_point} ({storage.file_system}) is no network")
-    place = ", ".join(filter(None, (storage.file_system, storage.source)))
+    place = ", ".join(filter(None, (storage.file_system, storage.source))) or storage.mount_point
     message = f"The data come over the network ({place}){read_takes(environment)}."
     cost = cost_of_reading(environment)
     return found(
