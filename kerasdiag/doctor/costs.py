@@ -40,7 +40,7 @@ def cost_of(image_s: float, num_images: int | None, demand: Demand | None, basis
         severity = Severity.WARN if image_s / (image_s + GENERATOR_IMAGE_S) >= WARN_FRACTION else Severity.INFO
         if num_images is None:
             return Cost(Price.unknown(f"{basis}; how many images an epoch reads is not known"), severity)
-        basis = f"{basis}, {num_images:,} images; how much of it the training hides, a profile would tell (--profile)"
+        basis = f"{basis}, {num_images:,} images; --profile would tell how much of it the training hides"
         return Cost(Price(image_s * num_images, PriceUnit.SECONDS_PER_EPOCH, basis), severity)
     batch = demand.batch_size
     if batch is None and num_images is not None and demand.steps_per_epoch:

@@ -14,7 +14,10 @@ def page(check: Check) -> str:
         text = check.section(heading)
         if text:
             parts.append(f"{heading}\n" + "\n".join(f"  {line}" for line in text.splitlines()))
-    parts.append(f"It needs: {_needs(check)}.")
+    needed, useful = _given(check)
+    parts.append(f"It needs {' and '.join(needed) or 'nothing that you have to give'}.")
+    if useful:
+        parts[-1] += f" {' and '.join(useful)} makes its answer more precise."
     return "\n\n".join(parts)
 
 
@@ -37,8 +40,14 @@ def markdown_table(checks: Sequence[Check]) -> str:
 _GIVEN_BY = {"data": "--data", "reads": "--data", "profile": "--profile"}
 
 
-def _needs(check: Check) -> str:
+def _given(check: Check) -> tuple[list[str], list[str]]:
+    """Options without which a check says nothing, and those that only help."""
     needed = dict.fromkeys(_GIVEN_BY[name] for name in check.needs if name in _GIVEN_BY)
     useful = dict.fromkeys(_GIVEN_BY[name] for name in check.uses if name in _GIVEN_BY)
-    extra = [option for option in useful if option not in needed]
-    return ", ".join([*needed, *(f"({option})" for option in extra)]) or "nothing"
+    return list(needed), [option for option in useful if option not in needed]
+
+
+def _needs(check: Check) -> str:
+    """The same in a cell of a table: brackets around what only helps."""
+    needed, useful = _given(check)
+    return ", ".join([*needed, *(f"({option})" for option in useful)]) or "nothing"

@@ -54,17 +54,18 @@ def cost_of_reading(environment: Environment, link: tuple[float, str] | None = N
 
     Args:
         environment: With ``data``, and with ``reads`` where they were measured.
-        link: Bytes per second at most, and how that is known; taken where nothing was measured.
+        link: Bytes per second that the way to the disk carries at most, and its name: then only what that
+            takes is judged, for the rest of a read is the disk's.
     """
     data, reads, demand = data_of(environment), measured_reads(environment), demand_of(environment.profile)
-    if reads is not None:
+    if link is not None:
+        basis = f"{size(data.mean_bytes)} for each image through {link[1]} of {size(link[0])}/s"
+        cost = cost_of(data.mean_bytes / link[0], data.count, demand, basis)
+    elif reads is not None:
         mean_s = sum(read.seconds for read in reads.cold) / len(reads.cold)
         readers = _readers(data, demand)
         at_a_time = "one at a time" if readers == 1 else f"{readers} at a time (workers)"
         cost = cost_of(mean_s / readers, data.count, demand, f"{duration(mean_s)} for each cold read, {at_a_time}")
-    elif link is not None:
-        basis = f"{size(data.mean_bytes)} for each image at {size(link[0])}/s ({link[1]})"
-        cost = cost_of(data.mean_bytes / link[0], data.count, demand, basis)
     else:
         is_waiting = demand is None or demand.wait_fraction >= WARN_FRACTION
         unknown = Price.unknown(f"the disk was not measured: {why_not_measured(environment)}")

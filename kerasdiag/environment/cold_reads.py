@@ -91,8 +91,9 @@ def measure_reads(files: Sequence[str], clock: Callable[[], float] = time.perf_c
     num_large = 0
     for name in files[:MAX_READS]:
         try:
-            if os.stat(name).st_size > MAX_FILE_BYTES:
-                num_large += 1
+            size = os.stat(name).st_size
+            if not 0 < size <= MAX_FILE_BYTES:
+                num_large += size > 0
                 continue
             is_cold = _forget(name)
             read = _read(name, is_cold, clock, end)

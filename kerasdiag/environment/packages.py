@@ -80,7 +80,9 @@ class PackageFacts:
 
     @property
     def keras(self) -> tuple[str, str] | None:
-        """Name and version of the Keras that ``tf.keras`` is, None without one."""
+        """Name and version of the package that ``tf.keras`` is taken from, else of Keras alone; None without one."""
+        if self.tensorflow and version_matches(self.tensorflow[1], _TENSORFLOW_WITH_OWN_KERAS):
+            return self.tensorflow
         if self.wants_legacy_keras and "tf-keras" in self.versions:
             return "tf-keras", self.versions["tf-keras"]
         return ("keras", self.versions["keras"]) if "keras" in self.versions else None

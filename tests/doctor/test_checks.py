@@ -399,9 +399,10 @@ def test_profiles_that_say_nothing_about_workers(facts, status):
 @pytest.mark.parametrize(
     ("facts", "status", "words"),
     [
-        ({"packages": make_packages(keras="3.15.1")}, INFO, "takes no workers"),
+        ({"packages": make_packages(keras="3.15.1")}, INFO, "takes no workers, and an"),
         ({"packages": make_packages(keras="2.15.0")}, INFO, "with 1 worker unless fit(workers=...)"),
         ({"packages": make_packages(keras="3.15.1", tf_keras="2.21.0", wants_legacy_keras=True)}, INFO, "tf-keras 2.21.0 reads"),
+        ({"packages": make_packages(**OLD)}, INFO, "tensorflow 2.0.0 reads a generator with 1 worker"),
         ({"packages": make_packages(numpy="2.0")}, SKIPPED, "Keras is not installed"),
         ({"cores": 1}, OK, "1 core"),
     ],

@@ -50,7 +50,7 @@ def test_a_check_without_documentation_has_an_empty_page():
     """python -OO drops docstrings; nothing breaks."""
     bare = check("KD999", "bare-check")(lambda environment: ok("fine"))
     assert (bare.summary, bare.section("Fix")) == ("", "")
-    assert page(bare) == "KD999 bare-check\n\n\n\nIt needs: nothing."
+    assert page(bare) == "KD999 bare-check\n\n\n\nIt needs nothing that you have to give."
 
 
 def test_the_table_of_the_readme():

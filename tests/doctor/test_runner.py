@@ -62,11 +62,11 @@ def test_a_check_that_does_not_come_back_is_a_result(machine):
     release = threading.Event()
     try:
         hangs = make_check(lambda environment: ok(str(release.wait(60))))
-        results = by_code(examine([hangs, FINE], sources=machine.sources(), timeout_s=0.5))
+        results = by_code(examine([hangs, FINE], sources=machine.sources(), timeout_s=2.0))
     finally:
         release.set()
     assert results["KD901"].status is Status.CRASHED
-    assert results["KD901"].statement == "did not come back within 0.5 s; it was still at its own work"
+    assert results["KD901"].statement == "did not come back within 2 s; it was still at its own work"
     assert results["KD902"].status is Status.OK
 
 
@@ -80,13 +80,13 @@ def test_a_disk_that_hangs_holds_up_only_what_needs_it(machine):
 
     sources = Sources(machine.root, (), {}, hang)
     try:
-        report = examine(CHECKS, Request(DataRequest("/data/photos")), sources, timeout_s=0.8)
+        report = examine(CHECKS, Request(DataRequest("/data/photos")), sources, timeout_s=3.0)
     finally:
         release.set()
     crashed = [result for result in report.results if result.status is Status.CRASHED]
     assert [result.code for result in crashed] == ["KD301", "KD302", "KD304", "KD308"]
     assert {result.statement for result in crashed} == {
-        "did not come back within 0.8 s; it was still at reading files of the data"
+        "did not come back within 3 s; it was still at reading files of the data"
     }
     assert by_code(report)["KD401"].status is Status.OK
     assert report.facts["data"].startswith("/data/photos: 300 files")

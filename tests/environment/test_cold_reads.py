@@ -123,7 +123,9 @@ def test_limits(photos, monkeypatch):
 
 
 def test_files_that_cannot_be_read(photos, tmp_path):
-    """They are passed over; if there are no others, that is said."""
+    """They are passed over, and so are empty ones; if there are no others, that is said."""
+    (tmp_path / "empty.jpg").touch()
+    assert measure_reads([str(tmp_path / "empty.jpg")]).reads == ()
     assert len(measure_reads([*photos[:3], str(tmp_path / "gone.jpg")]).reads) == 3
     assert measure_reads([str(tmp_path / "gone.jpg")]).not_cold == "no file of the sample could be read in 1.5 s"
 

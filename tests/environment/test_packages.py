@@ -83,6 +83,8 @@ def test_names_of_distributions(tmp_path):
         ({"keras": "3.15.1", "tf_keras": "2.21.0"}, {}, ("keras", "3.15.1")),
         ({"keras": "3.15.1", "tf_keras": "2.21.0"}, {"TF_USE_LEGACY_KERAS": "1"}, ("tf-keras", "2.21.0")),
         ({"keras": "3.15.1"}, {"TF_USE_LEGACY_KERAS": "True"}, ("keras", "3.15.1")),
+        ({"tensorflow_gpu": "2.0.0", "keras": "2.3.1"}, {}, ("tensorflow-gpu", "2.0.0")),  # Keras lies inside
+        ({"keras": "2.3.1"}, {}, ("keras", "2.3.1")),
         ({}, {}, None),
     ],
 )

@@ -119,4 +119,4 @@ def _num_files(environment: Environment) -> tuple[int | None, str]:
 def _batch_size(demand: Demand | None) -> tuple[int, str]:
     if demand is not None and demand.batch_size:
         return demand.batch_size, "batch size from the profile"
-    return KERAS_BATCH_SIZE, f"batches of {KERAS_BATCH_SIZE} (Keras' default)"
+    return KERAS_BATCH_SIZE, f"Keras' default batches of {KERAS_BATCH_SIZE}"

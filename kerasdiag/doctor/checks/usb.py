@@ -54,7 +54,7 @@ def data_behind_slow_usb(environment: Environment) -> Answer:
         f"The data lie on {storage.device} behind {link}, which gives {size(bytes_per_s)}/s at most"
         f"{read_takes(environment)}."
     )
-    cost = cost_of_reading(environment, (bytes_per_s, "its link"))
+    cost = cost_of_reading(environment, (bytes_per_s, "a link"))
     evidence = (Evidence(f"/sys says that {storage.device} hangs on {link}", Provenance.DECLARED),)
     return found(
         Finding(

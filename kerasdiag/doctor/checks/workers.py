@@ -120,7 +120,9 @@ def _without_profile(environment: Environment) -> Answer:
         message = f"{name} reads a generator with 1 worker unless fit(workers=...) says more; this process has "
         code = f"model.fit(train_generator, workers={min(4, environment.cores)}, ...)"
     else:
-        message = f"fit of {name} takes no workers: an ImageDataGenerator runs on 1 thread unless you set it; here are "
+        message = (
+            f"fit of {name} takes no workers, and an ImageDataGenerator has 1 unless you set it; this process has "
+        )
         code = f"train_generator.workers = {min(4, environment.cores)}"
     return found(
         Finding(
