@@ -88,11 +88,11 @@ class Facts:
         tasks = {group: self._tasks[group] for group in (_MACHINE, *groups) if group in self._tasks}
         return " and ".join(_DOING[group] for group, task in tasks.items() if not task.is_done)
 
-    def raise_wrong_usage(self) -> None:
-        """Raise DoctorUsageError if what the user named does not exist."""
-        for task in self._tasks.values():
-            if task.is_done and isinstance(task.error, DoctorUsageError):
-                raise task.error
+    def raise_wrong_usage(self, until: float) -> None:
+        """Raise DoctorUsageError if the data that the user named do not exist; wait until then to learn it."""
+        task = self._tasks.get("data")
+        if task is not None and task.wait(until) and isinstance(task.error, DoctorUsageError):
+            raise task.error
 
     def in_words(self) -> dict[str, str]:
         """Describe what has been collected, for the head of a report."""

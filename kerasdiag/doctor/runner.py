@@ -40,7 +40,7 @@ def examine(
     facts = Facts(request, sources or Sources(), {name for check in checks for name in (*check.needs, *check.uses)})
     running = [(check, Background(partial(_examine, check, facts), check.code)) for check in checks]
     results = [_result(check, task, facts, until, timeout_s) for check, task in running]
-    facts.raise_wrong_usage()
+    facts.raise_wrong_usage(until)
     demand = demand_of(request.profile)
     return DoctorReport(
         kerasdiag_version=__version__,

@@ -32,7 +32,8 @@ def size(num_bytes: float) -> str:
 def files(data: DataFacts) -> str:
     """Return number and size of the files of a training; both are lower bounds where listing was stopped."""
     counted = f"{data.count:,} files" if data.count != 1 else "1 file"
-    text = f"{counted}, {size(data.total_bytes)}"
+    is_estimate = len(data.sample) + data.missing < data.count
+    text = f"{counted}, {'about ' if is_estimate else ''}{size(data.total_bytes)}"
     if not data.is_complete:
         text = f"at least {text} (listing stopped after {LISTING_S:g} s)"
     if data.missing:

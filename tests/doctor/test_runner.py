@@ -10,6 +10,7 @@ import pytest
 from builders import make_profile, make_reads
 from doctor.planted import PlantedMachine
 
+from kerasdiag.doctor import collect
 from kerasdiag.doctor.background import Background
 from kerasdiag.doctor.check import check, found, ok, skipped, unknown
 from kerasdiag.doctor.checks import CHECKS
@@ -97,6 +98,7 @@ def test_a_hanging_disk_does_not_hold_the_process():
     """The process ends although a thread of it never will."""
     script = """
 import time
+from kerasdiag.doctor import collect
 from kerasdiag.doctor.background import Background
 task = Background(lambda: time.sleep(3600), "hangs")
 print(task.wait(time.monotonic() + 0.1), task.is_done)
@@ -154,6 +156,20 @@ def test_wrong_data_are_the_user_s_error_whatever_is_selected(machine):
             examine(checks, Request(DataRequest("/data/absent")), machine.sources())
 
 
+def test_wrong_data_that_are_noticed_late(machine, monkeypatch):
+    """A check that needs no data is done before the listing finds out that there are none."""
+    is_examined = threading.Event()
+
+    def fail(request, root):
+        is_examined.wait(60)
+        raise DoctorUsageError("no such folder")
+
+    monkeypatch.setattr(collect, "find_data", fail)
+    quick = make_check(lambda environment: is_examined.set() or ok("fine"))
+    with pytest.raises(DoctorUsageError, match="no such folder"):
+        examine([quick], Request(DataRequest("/data/photos")), machine.sources())
+
+
 def test_facts_in_words(machine, tmp_path):
     """The head of a report says what was looked at."""
     profile = make_profile(0.01, 0.1)
@@ -161,7 +177,7 @@ def test_facts_in_words(machine, tmp_path):
     assert facts["packages"] == "tensorflow 2.21.0, keras 3.15.1"
     assert facts["cores"] == "8 of 8"
     assert facts["memory"] == "8.2 GB available"
-    assert facts["data"] == "/data/photos: 300 files, 30 MB"
+    assert facts["data"] == "/data/photos: 300 files, about 30 MB"
     assert facts["profile"] == "of 2026-11-23T10:00:00+00:00 on workstation"
     assert examine([FINE], sources=Sources(tmp_path, (), {})).facts["packages"] == "neither TensorFlow nor Keras"
 
