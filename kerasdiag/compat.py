@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
+from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 # Any stands for foreign objects throughout: models, iterators and batches of whichever Keras runs.
@@ -101,6 +102,14 @@ class FitCall:
     frame: FitFrame
     arguments: Mapping[str, Any]
     callbacks: Any
+
+
+def version_matches(version: str, specifier: str) -> bool | None:
+    """Tell whether a version, pre-releases included, lies in a range such as ``">=1.0.6,<1.1"``; None if it is none."""
+    try:
+        return SpecifierSet(specifier).contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return None
 
 
 def find_fit_call(model: Any) -> FitCall | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from kerasdiag.findings import Finding, Remedy, Severity
+from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.next_step import next_step
 from kerasdiag.profile import GpuSeries, RunProfile, StepTimes
 
@@ -95,18 +95,7 @@ class Diagnosis:
             "mean_wait_s": self.mean_wait_s,
             "gpu_utilization_percent": self.gpu_utilization_percent,
             "gpu_not_measured": self.gpu_not_measured,
-            "findings": [
-                {
-                    "code": finding.code,
-                    "severity": str(finding.severity),
-                    "message": finding.message,
-                    "evidence": list(finding.evidence),
-                    "remedy": {"text": finding.remedy.text, "code": list(finding.remedy.code)}
-                    if finding.remedy
-                    else None,
-                }
-                for finding in self.findings
-            ],
+            "findings": [finding.to_dict() for finding in self.findings],
         }
 
 
@@ -186,9 +175,10 @@ def _findings(
     profile: RunProfile, verdict: Verdict, statement: str, speedup: float | None, utilization: float | None
 ) -> tuple[Finding, ...]:
     severity = {Verdict.INPUT_BOUND: Severity.ERROR, Verdict.PARTLY_INPUT_BOUND: Severity.WARN}
-    evidence = [f"measured by {profile.method}"] if profile.method else []
+    evidence = [Evidence(f"measured by {profile.method}", Provenance.MEASURED)] if profile.method else []
     if utilization is not None:
-        evidence.append(f"GPU utilization {utilization:.0f} % (mean over the measured steps)")
+        said = f"GPU utilization {utilization:.0f} % (mean over the measured steps)"
+        evidence.append(Evidence(said, Provenance.MEASURED))
     remedy = next_step(str(verdict), profile, speedup)
     first = Finding(str(verdict), severity.get(verdict, Severity.INFO), statement, tuple(evidence), remedy)
     unsure = {gpu.not_measured["visible"] for gpu in profile.gpus if "visible" in gpu.not_measured}

@@ -9,6 +9,7 @@
     +-- EvidenceError         evidence that autofix cannot read
     +-- KernelError           a kernel that was asked for and does not run here
     +-- DataError             images or rows named on the command line that cannot be used
+    +-- DoctorUsageError      the doctor was asked for a check or for data that do not exist
     +-- StoreError            a pixel store that cannot be made, read or written
         +-- BadImagesError    images that cannot be loaded
 
@@ -53,6 +54,10 @@ class KernelError(KerasDiagError, RuntimeError):
 
 class DataError(KerasDiagError, ValueError):
     """Images or a table of them, named on the command line, cannot be read."""
+
+
+class DoctorUsageError(KerasDiagError, ValueError):
+    """The doctor was asked for a check that does not exist, or to look at data that it cannot list."""
 
 
 class StoreError(KerasDiagError):

@@ -1,4 +1,4 @@
-"""Findings: what a diagnosis or a check has to say, as data.
+"""Findings: what a diagnosis or a check has to say, and the doctor's report of them, as data.
 
 A finding is made where the facts are judged and rendered elsewhere, so that the terminal, the
 JSON file and every later format say the same thing.
@@ -6,8 +6,14 @@ JSON file and every later format say the same thing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
+
+SCHEMA_VERSION = 1
+# Raise it when a reader of the version before could misunderstand the JSON.
+#   1: first version.
 
 
 class Severity(str, Enum):
@@ -20,6 +26,70 @@ class Severity(str, Enum):
     def __str__(self) -> str:
         return self.value
 
+    @property
+    def rank(self) -> int:
+        """0 for ``info``, 2 for ``error``."""
+        return tuple(Severity).index(self)
+
+
+class Provenance(str, Enum):
+    """How a piece of evidence is known: somebody says so, a clock says so, or it follows from both."""
+
+    DECLARED = "declared"
+    MEASURED = "measured"
+    INFERRED = "inferred"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One short fact, with its number and unit, and how it is known."""
+
+    text: str
+    provenance: Provenance
+
+
+class PriceUnit(str, Enum):
+    """What a price is counted in."""
+
+    SECONDS_PER_EPOCH = "seconds-per-epoch"
+    PERCENT = "percent"  # of the training time, 0-100
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a finding costs.
+
+    Attributes:
+        value: The cost in ``unit``, None where nothing allows to say it.
+        unit: What ``value`` counts, None without a value.
+        basis: How the value was computed and from what; without a value, what is missing.
+    """
+
+    value: float | None
+    unit: PriceUnit | None
+    basis: str
+
+    @classmethod
+    def unknown(cls, reason: str) -> Price:
+        """A price that nothing allows to say."""
+        return cls(None, None, reason)
+
+    def seconds(self, epoch_s: float | None) -> float | None:
+        """Return the cost in seconds per epoch, None where it cannot be told.
+
+        Args:
+            epoch_s: Length of an epoch in seconds, where it is known.
+        """
+        if self.value is None or self.unit is PriceUnit.SECONDS_PER_EPOCH:
+            return self.value
+        return None if epoch_s is None else self.value / 100 * epoch_s
+
 
 @dataclass(frozen=True)
 class Remedy:
@@ -28,10 +98,13 @@ class Remedy:
     Attributes:
         text: One or two sentences in plain words.
         code: Lines to type or to change, ready to copy. May be empty.
+        safe: Whether the lines change neither the batches of a training nor anything outside of this
+            environment; None where nobody has judged that.
     """
 
     text: str
     code: tuple[str, ...] = ()
+    safe: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -39,15 +112,137 @@ class Finding:
     """One thing worth knowing, with its evidence.
 
     Attributes:
-        code: Stable kebab-case name, for example ``"input-bound"``.
+        code: Stable name: kebab-case in a diagnosis (``"input-bound"``), ``"KD101"`` from a check.
         severity: How much it matters.
         message: One sentence with the number in it.
-        evidence: Short facts behind the message, each with its number and unit.
+        evidence: The facts behind the message.
         remedy: What to do, or None where nothing needs doing.
+        numbers: The numbers of the message by name, unit included, for scripts.
+        price: What it costs, or None where a cost makes no sense.
+        references: Where to read more: issues, pull requests, documents.
     """
 
     code: str
     severity: Severity
     message: str
-    evidence: tuple[str, ...] = field(default=())
+    evidence: tuple[Evidence, ...] = ()
     remedy: Remedy | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    price: Price | None = None
+    references: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the finding ready for JSON."""
+        remedy, price = self.remedy, self.price
+        return {
+            "code": self.code,
+            "severity": str(self.severity),
+            "message": self.message,
+            "numbers": dict(self.numbers),
+            "evidence": [{"text": fact.text, "provenance": str(fact.provenance)} for fact in self.evidence],
+            "price": price and {"value": price.value, "unit": price.unit and str(price.unit), "basis": price.basis},
+            "remedy": remedy and {"text": remedy.text, "code": list(remedy.code), "safe": remedy.safe},
+            "references": list(self.references),
+        }
+
+
+class Status(str, Enum):
+    """How a check ended. ``unknown`` (it looked and could not tell) is never ``ok``."""
+
+    OK = "ok"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+    CRASHED = "crashed"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """How one check ended.
+
+    Attributes:
+        code: Code of the check, such as ``"KD101"``.
+        name: Its name, such as ``"quadratic-file-list"``.
+        status: How it ended; with findings, the severity of the worst.
+        statement: What was seen, or why nothing was; empty where the findings say it.
+        findings: What it found.
+        duration_s: How long it took, the collecting of its facts included.
+    """
+
+    code: str
+    name: str
+    status: Status
+    statement: str = ""
+    findings: tuple[Finding, ...] = ()
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class DoctorReport:
+    """What all checks said.
+
+    Attributes:
+        kerasdiag_version: Version that looked.
+        created_at: When, ISO 8601 in UTC.
+        results: One for each check that was selected, in the order of their codes.
+        facts: What was looked at, in words: ``python``, ``packages``, ``cores``, ``data`` ...
+        epoch_s: Length of an epoch in the profile, None without one. Prices in percent are compared by it.
+        schema_version: Version of the JSON.
+    """
+
+    kerasdiag_version: str
+    created_at: str
+    results: tuple[CheckResult, ...]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    epoch_s: float | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def complete(self) -> bool:
+        """Whether every check came to an end of its own."""
+        return all(result.status is not Status.CRASHED for result in self.results)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings: the most severe first, among equals the most expensive, unpriced ones last."""
+        return tuple(sorted((finding for result in self.results for finding in result.findings), key=self._place))
+
+    def _place(self, finding: Finding) -> tuple[float, ...]:
+        price = finding.price
+        if price is None or price.value is None:
+            return (-finding.severity.rank, 2, 0.0)
+        seconds = price.seconds(self.epoch_s)
+        # Without the length of an epoch a share of it cannot be compared with seconds; it comes from a profile.
+        return (-finding.severity.rank, 0, -price.value) if seconds is None else (-finding.severity.rank, 1, -seconds)
+
+    def num_findings(self, severity: Severity) -> int:
+        """Return how many findings have exactly this severity."""
+        return sum(finding.severity is severity for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the report ready for JSON."""
+        return {
+            "schema_version": self.schema_version,
+            "kerasdiag_version": self.kerasdiag_version,
+            "created_at": self.created_at,
+            "complete": self.complete,
+            "facts": dict(self.facts),
+            "epoch_s": self.epoch_s,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "checks": [
+                {
+                    "code": result.code,
+                    "name": result.name,
+                    "status": str(result.status),
+                    "statement": result.statement,
+                    "findings": len(result.findings),
+                    "duration_s": round(result.duration_s, 4),
+                }
+                for result in self.results
+            ],
+        }

@@ -1,9 +1,15 @@
-"""Profiles and images made to order, so that a test says what matters to it and nothing else."""
+"""Profiles, machines and images made to order, so that a test says what matters to it and nothing else."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from kerasdiag.environment.cold_reads import Read, ReadFacts
+from kerasdiag.environment.data_files import DataFacts
+from kerasdiag.environment.facts import Environment
+from kerasdiag.environment.memory import MemoryLimit
+from kerasdiag.environment.packages import GeneratorCode, PackageFacts
+from kerasdiag.environment.storage import StorageClass, StorageFacts
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.profile import GpuSeries, RunProfile, StepTimes
 
@@ -93,3 +99,54 @@ def write_photos(folder, count, size=(375, 500), seed=0):
         image.save(path, quality=92)
         paths.append(path)
     return paths
+
+
+def make_packages(*, wants_legacy_keras=False, preprocessing_runs_in=(), **versions):
+    """Installed packages by name; ``_`` stands for ``-``. The newest ones are there unless others are named."""
+    named = {name.replace("_", "-"): version for name, version in versions.items()}
+    named = named or {"tensorflow": "2.21.0", "keras": "3.15.1"}
+    generators = tuple(
+        GeneratorCode(name, version, name in preprocessing_runs_in, f"/site/{name}/image.py")
+        for name, version in named.items()
+        if name == "keras" or name in preprocessing_runs_in
+    )
+    return PackageFacts(named, generators, wants_legacy_keras)
+
+
+def make_storage(storage_class=StorageClass.NVME, **facts):
+    """What the data lie on; by default a sound NVMe disk."""
+    defaults = {
+        "mount_point": "/",
+        "file_system": "ext4",
+        "source": "/dev/disk1",
+        "device": "disk1",
+        "reason": "so it says",
+    }
+    return StorageFacts(storage_class, **{**defaults, **facts})
+
+
+def make_data(storage=None, count=20_000, mean_bytes=100e3, **facts):
+    """Files of a training."""
+    defaults = {
+        "path": "/data/photos",
+        "folder": "/data/photos",
+        "is_complete": True,
+        "sample": ("/data/photos/a.jpg",),
+        "missing": 0,
+    }
+    return DataFacts(
+        count=count, mean_bytes=mean_bytes, storage=storage or make_storage(), **{**defaults, **facts}
+    )  # fmt: skip
+
+
+def make_reads(latency_s=0.0002, count=64, num_bytes=100_000, *, is_cold=True, not_cold=""):
+    """Reads of files; a list of latencies is repeated."""
+    times = np.resize(np.atleast_1d(np.asarray(latency_s, float)), count)
+    return ReadFacts(tuple(Read(float(seconds), num_bytes, is_cold) for seconds in times), not_cold)
+
+
+def make_environment(cores=8, available_bytes=4 * 10**8, **facts):
+    """A sound machine whose free memory holds 400 MB: less than the 2 GB of ``make_data``."""
+    defaults = {"cpu_quota": None, "affinity_cores": cores, "visible_cores": cores, "packages": make_packages()}
+    memory = MemoryLimit(available_bytes, None, 2 * available_bytes)
+    return Environment(**{"cores": cores, "memory": memory, **defaults, **facts})

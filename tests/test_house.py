@@ -105,8 +105,10 @@ def test_no_file_is_long():
         ["-c", "from kerasdiag import BottleneckProfiler; BottleneckProfiler()"],
         ["-m", "kerasdiag", "--help"],
         ["-m", "kerasdiag", "report", "--help"],
+        ["-m", "kerasdiag", "doctor", "--data", str(ROOT), "--fail-on", "never"],
+        ["-m", "kerasdiag", "explain", "KD101"],
     ],
-    ids=["import", "profiler", "help", "report help"],
+    ids=["import", "profiler", "help", "report help", "doctor", "explain"],
 )
 def test_nothing_loads_tensorflow_or_keras(arguments):
     """The tool starts where TensorFlow is broken, and starts fast where it is not."""

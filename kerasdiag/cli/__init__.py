@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from kerasdiag import __version__
-from kerasdiag.cli import demo, report, store
+from kerasdiag.cli import demo, doctor, explain, report, store
 from kerasdiag.errors import KerasDiagError
 
 EXIT_OK = 0
@@ -23,18 +23,21 @@ Add the profiler to a training:
     model.fit(train_data, callbacks=[BottleneckProfiler(report=["terminal", "run.kdprof.json"])])
 
 and look at the run again later with: kerasdiag report run.kdprof.json
+What on this machine makes trainings slow is found with: kerasdiag doctor
 What autofix keeps on the disk is shown, checked and deleted with: kerasdiag store
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code (0 fine, 2 wrong usage or bad input file)."""
+    """Run the command line; return the exit code (0 fine, 2 wrong usage or bad input file; the doctor also gives 1 and 3)."""
     parser = argparse.ArgumentParser(
         prog="kerasdiag", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"kerasdiag {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     demo.add_parser(commands)
+    doctor.add_parser(commands)
+    explain.add_parser(commands)
     report.add_parser(commands)
     store.add_parser(commands)
     parsed = parser.parse_args(arguments)

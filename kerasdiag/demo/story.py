@@ -26,7 +26,8 @@ from kerasdiag.environment.cores import usable_cores
 from kerasdiag.errors import DataError
 from kerasdiag.repair.convert import autofix
 from kerasdiag.repair.progress import Progress
-from kerasdiag.report.terminal import can_encode, duration, render_for, stream_width, wants_color
+from kerasdiag.report.console import can_encode, stream_width, wants_color
+from kerasdiag.report.terminal import duration, render_for
 
 # A repaired epoch is short; several of them show the restarts between epochs, too.
 _EPOCHS_AFTER = 3

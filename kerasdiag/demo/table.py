@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kerasdiag.demo.outcome import Outcome, Run
-from kerasdiag.report.terminal import duration, make_console
+from kerasdiag.report.console import make_text
+from kerasdiag.report.terminal import duration
 
 
 def render(outcome: Outcome, *, width: int = 80, color: bool = False, ascii_only: bool = False) -> str:
@@ -19,12 +20,8 @@ def render(outcome: Outcome, *, width: int = 80, color: bool = False, ascii_only
         color: Whether to add ANSI colours.
         ascii_only: Whether the output can hold ASCII only.
     """
-    console = make_console(width, color=color)
-    console.print(table(outcome, ascii_only=ascii_only))
-    for line in notes(outcome):
-        console.print(Text(line))
-    text = str(console.file.getvalue())  # type: ignore[attr-defined]  # it is a StringIO
-    return text.encode("ascii", "replace").decode("ascii") if ascii_only else text
+    parts = table(outcome, ascii_only=ascii_only), *map(Text, notes(outcome))
+    return make_text(*parts, width=width, color=color, ascii_only=ascii_only)
 
 
 def notes(outcome: Outcome) -> list[str]:

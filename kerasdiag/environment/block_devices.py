@@ -16,12 +16,23 @@ from kerasdiag.environment.storage_class import FROM_SLOWEST, StorageClass
 
 
 class Disk(NamedTuple):
-    """Kind of a disk and how that is known; ``name`` is the kernel's, such as ``sda``."""
+    """Kind of a disk and how that is known.
+
+    Attributes:
+        storage_class: The kind.
+        name: The kernel's name, such as ``sda``.
+        is_usb: Whether it hangs on USB.
+        reason: The evidence in a few words.
+        rotational: What ``queue/rotational`` says, whether or not it is believed; None where it says nothing.
+        usb_megabits_per_s: Speed of the USB link, 480 for USB 2; None where there is none.
+    """
 
     storage_class: StorageClass
     name: str
     is_usb: bool
     reason: str
+    rotational: bool | None = None
+    usb_megabits_per_s: float | None = None
 
 
 # Devices whose name already says what they are.
@@ -78,7 +89,8 @@ def disk_of(device: Path, root: Path, depth: int = 0) -> Disk:
     way = device.relative_to(os.path.realpath(root)).parts
     is_usb = any(re.fullmatch(r"usb\d+", part) for part in way)
     storage_class, reason = _judge(device, way, is_usb, root)
-    return Disk(storage_class, name, is_usb, reason)
+    rotational = {"0": False, "1": True}.get(_read(device / "queue/rotational"))
+    return Disk(storage_class, name, is_usb, reason, rotational, _usb_speed(device) if is_usb else None)
 
 
 def _judge(device: Path, way: tuple[str, ...], is_usb: bool, root: Path) -> tuple[StorageClass, str]:
@@ -116,6 +128,17 @@ def _why_virtual(device: Path, way: tuple[str, ...]) -> str | None:
         return f"on {bus}"
     model = f"{_read(device / 'device/vendor')} {_read(device / 'device/model')}".strip()
     return f"model {model}" if re.search(f"{_VIRTUAL_MODEL}|{_NETWORK_VOLUME}", model) else None
+
+
+def _usb_speed(device: Path) -> float | None:
+    """Speed that the USB device nearest to a disk has negotiated; ports look like ``2-3`` and ``2-3.1``."""
+    for folder in device.parents:
+        if re.fullmatch(r"\d+-\d+(\.\d+)*", folder.name):
+            try:
+                return float(_read(folder / "speed"))
+            except ValueError:
+                return None
+    return None
 
 
 def _has_hypervisor(root: Path) -> bool:

@@ -15,18 +15,35 @@ def usable_cores(root: Path = Path("/")) -> int:
     Args:
         root: Where ``/proc`` and ``/sys`` are found; tests pass a tree of their own.
     """
-    cores = affinity_cores() or os.cpu_count() or 1
+    cores = affinity_cores(root) or visible_cores(root) or 1
     quota = cgroup_quota(root)
     # 2.5 cores of quota keep three threads busy most of the time, 2.0 only two.
     return max(1, min(cores, math.ceil(quota)) if quota is not None else cores)
 
 
-def affinity_cores() -> int | None:
-    """Return the number of cores this process is bound to, or None where the system does not say."""
+def affinity_cores(root: Path = Path("/")) -> int | None:
+    """Return the number of cores this process is bound to, or None where the system does not say.
+
+    The running system is asked itself; a tree of its own says it in ``/proc/self/status``.
+    """
+    listed = [] if root == Path("/") else _read_lines(root / "proc/self/status")
+    for line in listed:
+        name, _, cores = line.partition(":")
+        if name == "Cpus_allowed_list":
+            # The list may name cores that are switched off.
+            allowed = _parse_list(cores)
+            bound = len(allowed & (_online(root) or allowed))
+            if bound:
+                return bound
     try:
         return len(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # not on Windows and macOS
         return None
+
+
+def visible_cores(root: Path = Path("/")) -> int | None:
+    """Return the number of cores the machine shows to everybody, whatever this process may use of them."""
+    return (len(_online(root)) if root != Path("/") else 0) or os.cpu_count()
 
 
 def cgroup_quota(root: Path = Path("/")) -> float | None:
@@ -58,3 +75,24 @@ def _read_limit_v1(folder: Path) -> float | None:
         return quota / period if quota > 0 else None
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+def _online(root: Path) -> set[int]:
+    return _parse_list("".join(_read_lines(root / "sys/devices/system/cpu/online")))
+
+
+def _parse_list(text: str) -> set[int]:
+    """Cores of a list of the kernel, such as ``0-3,8``; what makes no sense is left out."""
+    cores: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if first.isdigit() and (last or first).isdigit():
+            cores.update(range(int(first), int(last or first) + 1))
+    return cores
+
+
+def _read_lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except (OSError, ValueError):
+        return []

@@ -1,15 +1,20 @@
-"""Environment: facts of machine and container, and what the repair takes from them."""
+"""Environment: facts of machine and container, what the repair takes from them, and what the doctor looks at."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from kerasdiag.environment.cores import affinity_cores, cgroup_quota, usable_cores
+from kerasdiag.environment.cold_reads import ReadFacts
+from kerasdiag.environment.cores import affinity_cores, cgroup_quota, usable_cores, visible_cores
+from kerasdiag.environment.data_files import DataFacts
 from kerasdiag.environment.memory import MemoryLimit, memory_limit
+from kerasdiag.environment.packages import PackageFacts
 from kerasdiag.environment.storage import StorageFacts, storage_of
+from kerasdiag.profile import RunProfile
 
 _MIB = 1024**2
 _GIB = 1024**3
@@ -63,6 +68,12 @@ class Environment:
         affinity_cores: Cores it is bound to, None where the system does not say.
         memory: Memory it may still take.
         root: Where ``/proc`` and ``/sys`` were found.
+        visible_cores: Cores that the machine shows to everybody, None where the system does not say.
+        packages: What is installed. This and what follows is None unless the doctor looked (``absent``: why not).
+        data: The files of a training.
+        reads: How long it took to read some of them.
+        profile: What the training itself measured.
+        absent: Name of an attribute that is None -> why.
     """
 
     cores: int
@@ -70,15 +81,23 @@ class Environment:
     affinity_cores: int | None
     memory: MemoryLimit
     root: Path = Path("/")
+    visible_cores: int | None = None
+    packages: PackageFacts | None = None
+    data: DataFacts | None = None
+    reads: ReadFacts | None = None
+    profile: RunProfile | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def collect(cls, root: Path = Path("/")) -> Environment:
-        """Look at the machine.
+        """Look at the machine. Packages, data and the like are added by the doctor (``doctor/collect.py``).
 
         Args:
             root: Where ``/proc`` and ``/sys`` are found; tests pass a tree of their own.
         """
-        return cls(usable_cores(root), cgroup_quota(root), affinity_cores(), memory_limit(root), root)
+        return cls(
+            usable_cores(root), cgroup_quota(root), affinity_cores(root), memory_limit(root), root, visible_cores(root)
+        )
 
     def storage(self, path: str | os.PathLike[str]) -> StorageFacts:
         """Return what kind of storage a path lies on, looked up anew each time."""

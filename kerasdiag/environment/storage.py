@@ -29,6 +29,8 @@ class StorageFacts:
         device: The kernel's name of the disk that decided, None where there is none.
         is_usb: Whether that disk hangs on USB.
         reason: The evidence in a few words, with the file it stands in.
+        rotational: What that disk says about rotation, whether or not it is believed; None where it says nothing.
+        usb_megabits_per_s: Speed of its USB link, None where there is none.
     """
 
     storage_class: StorageClass
@@ -38,6 +40,8 @@ class StorageFacts:
     device: str | None = None
     is_usb: bool = False
     reason: str = ""
+    rotational: bool | None = None
+    usb_megabits_per_s: float | None = None
 
 
 _NETWORK = (StorageClass.NETWORK, "reads go through a network")
@@ -99,7 +103,15 @@ def _of_mount(mount: Mount, root: Path) -> StorageFacts:
         where = f"{mount.source} ({mount.device_number}, {mount.file_system})"
         return replace(facts, reason=f"/sys shows no block device for {where}")
     disk = slowest([disk_of(device, root) for device in devices])
-    return replace(facts, storage_class=disk.storage_class, device=disk.name, is_usb=disk.is_usb, reason=disk.reason)
+    return replace(
+        facts,
+        storage_class=disk.storage_class,
+        device=disk.name,
+        is_usb=disk.is_usb,
+        reason=disk.reason,
+        rotational=disk.rotational,
+        usb_megabits_per_s=disk.usb_megabits_per_s,
+    )
 
 
 def _of_overlay(mount: Mount, facts: StorageFacts, root: Path) -> StorageFacts:
@@ -117,10 +129,10 @@ def _of_overlay(mount: Mount, facts: StorageFacts, root: Path) -> StorageFacts:
         return replace(facts, reason=f"{mount.point} is an overlay whose upper layer is not visible here")
     found = _of_mount(below, root)
     return replace(
-        facts,
-        storage_class=found.storage_class,
-        device=found.device,
-        is_usb=found.is_usb,
+        found,
+        mount_point=facts.mount_point,
+        file_system=facts.file_system,
+        source=facts.source,
         reason=f"{note}: {found.reason}",
     )
 

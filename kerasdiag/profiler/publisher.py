@@ -16,7 +16,8 @@ from kerasdiag.environment.process_rank import process_rank
 from kerasdiag.profile import write_whole
 from kerasdiag.profile_cache import save_last_profile
 from kerasdiag.report import renderer_for
-from kerasdiag.report.terminal import can_encode, render_for
+from kerasdiag.report.console import can_encode
+from kerasdiag.report.terminal import render_for
 
 TERMINAL = "terminal"
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import os
 from typing import IO
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from kerasdiag.diagnosis import Diagnosis, Verdict
 from kerasdiag.profile import RunProfile
+from kerasdiag.report.console import can_encode, make_text, stream_width, wants_color
 
 _COLORS = {Verdict.INPUT_BOUND: "red", Verdict.PARTLY_INPUT_BOUND: "yellow", Verdict.COMPUTE_BOUND: "green"}
 _BAR_CELLS = 48
@@ -28,10 +27,8 @@ def render(diagnosis: Diagnosis, *, width: int = 80, color: bool = False, ascii_
         color: Whether to add ANSI colours.
         ascii_only: Whether the output can hold ASCII only.
     """
-    console = make_console(width, color=color)
-    console.print(panel(diagnosis, ascii_only=ascii_only))
-    text = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO from above
-    return _to_ascii(text) if ascii_only else str(text)
+    shown = panel(diagnosis, ascii_only=ascii_only)
+    return make_text(shown, width=width, color=color, ascii_only=ascii_only)
 
 
 def panel(diagnosis: Diagnosis, *, ascii_only: bool = False) -> Panel:
@@ -42,27 +39,6 @@ def panel(diagnosis: Diagnosis, *, ascii_only: bool = False) -> Panel:
     return Panel(Group(*_parts(diagnosis, style, ascii_only)), title=title, border_style=style, box=frame)
 
 
-def make_console(width: int, *, color: bool) -> Console:
-    """Return a console that writes to a string and asks nobody what it may show.
-
-    Args:
-        width: Columns, at least 40.
-        color: Whether to add ANSI colours.
-    """
-    return Console(
-        file=io.StringIO(),
-        width=max(40, width),
-        force_terminal=color,
-        force_jupyter=False,  # else rich displays the panel itself in a notebook, and returns nothing
-        color_system="standard" if color else None,
-        legacy_windows=False,
-        highlight=False,
-        emoji=False,
-        markup=False,
-        _environ={},  # decided by the arguments alone
-    )
-
-
 def render_for(stream: IO[str], diagnosis: Diagnosis, width: int | None = None) -> str:
     """Return the panel as this stream can show it: width, colours, character set."""
     return render(
@@ -71,33 +47,6 @@ def render_for(stream: IO[str], diagnosis: Diagnosis, width: int | None = None) 
         color=wants_color(stream),
         ascii_only=not can_encode(stream, "╭─█░"),
     )
-
-
-def stream_width(stream: IO[str]) -> int:
-    """Columns of the terminal behind the stream, at most 100; 80 where there is none."""
-    try:
-        return min(100, os.get_terminal_size(stream.fileno()).columns or 80)
-    except (OSError, ValueError, AttributeError):
-        return 80
-
-
-def wants_color(stream: IO[str]) -> bool:
-    """Colours only on a terminal that has them; ``NO_COLOR`` (no-color.org) and a dumb terminal say no."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return False
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError):
-        return False
-
-
-def can_encode(stream: IO[str], text: str) -> bool:
-    """Tell whether the stream's character set holds ``text``."""
-    try:
-        text.encode(getattr(stream, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def _parts(diagnosis: Diagnosis, style: str, ascii_only: bool) -> list[Text | Table]:
@@ -205,8 +154,3 @@ def duration(seconds: float) -> str:
     if seconds >= 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
-
-
-def _to_ascii(text: str) -> str:
-    """Names of files and classes may hold anything."""
-    return text.encode("ascii", "replace").decode("ascii")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kerasdiag.environment.cache_directory import cache_directories, cache_directory
-from kerasdiag.environment.cores import cgroup_quota, usable_cores
+from kerasdiag.environment.cores import affinity_cores, cgroup_quota, usable_cores, visible_cores
 from kerasdiag.environment.process_rank import process_rank
 
 
@@ -57,6 +57,31 @@ def test_cores_without_affinity(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
     assert usable_cores(tmp_path) == 12
+
+
+@pytest.mark.parametrize(
+    ("online", "allowed", "visible", "bound"),
+    [
+        ("0-63\n", "Cpus_allowed_list:\t0-63", 64, 64),
+        ("0-63\n", "Name:\tpython\nCpus_allowed_list:\t0,2-3,10", 64, 4),
+        ("0-3,8-11\n", "Cpus_allowed_list:\t0-127", 8, 8),  # the mask names cores that are switched off
+        ("nonsense", "Cpus_allowed_list:\t0-1", 48, 2),
+        ("0-3", "Cpus_allowed_list:\tx", 4, 16),
+        ("", "", 48, 16),
+    ],
+)
+def test_cores_of_another_machine(tmp_path, monkeypatch, online, allowed, visible, bound):
+    """A tree says what it shows and what the process is bound to; what it does not say, this system is asked."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 48)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    root = tree(tmp_path, **{"sys/devices/system/cpu/online": online, "proc/self/status": allowed})
+    assert (visible_cores(root), affinity_cores(root)) == (visible, bound)
+
+
+def test_cores_of_this_machine():
+    """The running system is asked itself."""
+    assert visible_cores() == os.cpu_count()
+    assert affinity_cores() in (None, *range(1, os.cpu_count() + 1))
 
 
 CLUSTER = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}

@@ -25,6 +25,7 @@ def test_a_container_is_seen_as_it_is(tmp_path, monkeypatch):
         "proc/self/cgroup": "0::/\n",
         "proc/meminfo": "MemTotal: 8388608 kB\nMemAvailable: 6291456 kB\n",
         "proc/self/mountinfo": "1 0 0:5 / /scratch rw - tmpfs tmpfs rw\n",
+        "sys/devices/system/cpu/online": "0-15,32-47\n",
         "sys/fs/cgroup/cpu.max": "250000 100000",
         "sys/fs/cgroup/memory.max": str(2 * GIB),
         "sys/fs/cgroup/memory.current": str(GIB),
@@ -35,7 +36,7 @@ def test_a_container_is_seen_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
     monkeypatch.setattr("platform.system", lambda: "Linux")
     found = Environment.collect(tmp_path)
-    assert found == Environment(3, 2.5, 16, MemoryLimit(GIB, 2 * GIB, 8 * GIB), tmp_path)
+    assert found == Environment(3, 2.5, 16, MemoryLimit(GIB, 2 * GIB, 8 * GIB), tmp_path, 32)
     assert found.storage("/scratch/stores").storage_class is StorageClass.MEMORY
     assert found.tf_data_cpu_budget == 3
     assert found.tf_data_ram_budget_bytes == GIB // 2

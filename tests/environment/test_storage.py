@@ -2,70 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import platform
 
 import pytest
+from machines import ATA, USB, Machine
 
 from kerasdiag.environment import storage
 from kerasdiag.environment.storage import StorageClass, storage_of
 
 NVME, SSD, ROTATING, NETWORK, MEMORY, UNKNOWN = StorageClass
-ATA = "pci0000:00/0000:00:17.0/ata{0}/host{0}/target{0}:0:0/{0}:0:0:0/block"
-USB = "pci0000:00/0000:00:14.0/usb2/2-3/2-3:1.0/host6/target6:0:0/6:0:0:0/block"
 
 
 @pytest.fixture(autouse=True)
 def _linux(monkeypatch):
     monkeypatch.setattr(platform, "system", lambda: "Linux")
-
-
-class Machine:
-    """Writes a /proc and a /sys; disks are real folders under /sys/devices with the kernel's links to them."""
-
-    def __init__(self, root, mounts):
-        self.root = root
-        self.folders = {}  # of each device
-        self.write("proc/self/mountinfo", "".join(line.strip() + "\n" for line in mounts.strip().splitlines()))
-
-    def write(self, name, text):
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return self
-
-    def link(self, name, target):
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(os.path.relpath(self.root / target, path.parent))
-
-    def disk(self, name, number, rotational=1, way="virtual/block", partitions=None, slaves=(), **files):
-        """One block device; in the names of ``files`` ``__`` stands for a slash."""
-        folder = f"sys/devices/{way}/{name}"
-        self.device(name, number, folder)
-        self.write(f"{folder}/queue/rotational", f"{rotational}\n")
-        for file, text in files.items():
-            self.write(f"{folder}/{file.replace('__', '/')}", f"{text}\n")
-        for partition, partition_number in (partitions or {}).items():
-            self.device(partition, partition_number, f"{folder}/{partition}")
-            self.write(f"{folder}/{partition}/partition", "1\n")
-        (self.root / folder / "slaves").mkdir()
-        for slave in slaves:
-            self.link(f"{folder}/slaves/{slave}", self.folders[slave])
-        return self
-
-    def device(self, name, number, folder):
-        self.folders[name] = folder
-        self.write(f"{folder}/dev", number)
-        self.link(f"sys/dev/block/{number}", folder)
-        self.link(f"sys/class/block/{name}", folder)
-        if folder.rpartition("/")[0].endswith("block"):
-            self.link(f"sys/block/{name}", folder)
-
-    def look(self, path):
-        facts = storage_of(path, self.root)
-        assert facts.reason, "every answer says why"
-        return facts
 
 
 def test_nvme_under_lvm_in_luks(tmp_path):
@@ -483,3 +433,31 @@ def test_what_is_flash():
     """Only flash is read row by row without thought; the value is what stands in reports."""
     assert [kind for kind in StorageClass if kind.is_flash] == [NVME, SSD]
     assert f"{ROTATING}" == "rotating"
+
+
+@pytest.mark.parametrize(
+    ("way", "files", "speed"),
+    [
+        (USB, {"2-3": "480"}, 480.0),
+        (USB, {"2-3": "5000"}, 5000.0),
+        (USB, {"2-3": "nonsense"}, None),
+        (USB, {}, None),
+        (USB.replace("2-3/2-3:1.0", "2-3/2-3.4/2-3.4:1.0"), {"2-3": "5000", "2-3/2-3.4": "480"}, 480.0),  # behind a hub
+        (ATA.format(1), {}, None),
+    ],
+)
+def test_speed_of_usb(tmp_path, way, files, speed):
+    """The link of the device itself counts, not that of the hub or the port above it."""
+    machine = Machine(tmp_path, "1 0 8:0 / / rw - ext4 /dev/sda rw").disk("sda", "8:0", 0, way)
+    machine.write("sys/devices/pci0000:00/0000:00:14.0/usb2/speed", "20000\n")
+    for folder, text in files.items():
+        machine.write(f"sys/devices/pci0000:00/0000:00:14.0/usb2/{folder}/speed", f"{text}\n")
+    assert machine.look("/x").usb_megabits_per_s == speed
+
+
+@pytest.mark.parametrize(("flag", "rotational"), [(0, False), (1, True), ("", None)])
+def test_what_a_disk_says_about_rotation_is_kept(tmp_path, flag, rotational):
+    """Even where it is not believed: the doctor confronts it with a measurement."""
+    machine = Machine(tmp_path, "1 0 254:0 / / rw - ext4 /dev/vda rw").disk("vda", "254:0", flag, "virtio0/block")
+    facts = machine.look("/x")
+    assert (facts.storage_class, facts.rotational) == (UNKNOWN, rotational)

@@ -1,0 +1,70 @@
+"""Runs checks side by side. A check that crashes or does not come back is a result; the others go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from functools import partial
+
+from kerasdiag import __version__
+from kerasdiag.doctor.background import Background
+from kerasdiag.doctor.check import Answer, Check, skipped
+from kerasdiag.doctor.collect import Facts, Request, Sources
+from kerasdiag.doctor.demand import demand_of
+from kerasdiag.findings import CheckResult, DoctorReport, Status
+
+TIMEOUT_S = 10.0  # a sound machine needs 2 s at most; a network disk that wakes up may need longer
+
+
+def examine(
+    checks: Sequence[Check],
+    request: Request | None = None,
+    sources: Sources | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> DoctorReport:
+    """Collect the facts that these checks need, run them, and return what they said.
+
+    Args:
+        checks: What to run.
+        request: What to look at; by default only machine and packages.
+        sources: Where facts come from; by default this machine.
+        timeout_s: When to give up on a check, collecting its facts included. All run side by side, so
+            this is the longest that the whole examination takes.
+
+    Raises:
+        DoctorUsageError: The data that the request names do not exist.
+    """
+    request = request or Request()
+    until = time.monotonic() + timeout_s
+    facts = Facts(request, sources or Sources(), {name for check in checks for name in (*check.needs, *check.uses)})
+    running = [(check, Background(partial(_examine, check, facts), check.code)) for check in checks]
+    results = [_result(check, task, facts, until, timeout_s) for check, task in running]
+    facts.raise_wrong_usage(until)
+    demand = demand_of(request.profile)
+    return DoctorReport(
+        kerasdiag_version=__version__,
+        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        results=tuple(sorted(results, key=lambda result: result.code)),
+        facts=facts.in_words(),
+        epoch_s=demand.epoch_s if demand else None,
+    )
+
+
+def _examine(check: Check, facts: Facts) -> Answer:
+    for name in check.needs:
+        if name in facts.absent:
+            return skipped(facts.absent[name])
+    return check.examine(facts.environment((*check.needs, *check.uses)))
+
+
+def _result(check: Check, task: Background[Answer], facts: Facts, until: float, timeout_s: float) -> CheckResult:
+    if not task.wait(until):
+        doing = facts.unfinished((*check.needs, *check.uses)) or "its own work"
+        why = f"did not come back within {timeout_s:g} s; it was still at {doing}"
+        return CheckResult(check.code, check.name, Status.CRASHED, why, duration_s=timeout_s)
+    if task.error is not None:
+        why = f"{type(task.error).__name__}: {task.error}"
+        return CheckResult(check.code, check.name, Status.CRASHED, why, duration_s=task.duration_s or 0.0)
+    answer = task.result()
+    return CheckResult(check.code, check.name, answer.status, answer.statement, answer.findings, task.duration_s or 0.0)
