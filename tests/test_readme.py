@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from trainings import Batches, make_model
 
+from kerasdiag.doctor.checks import CHECKS
+from kerasdiag.doctor.documentation import markdown_table
+
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -55,3 +58,19 @@ def test_verdict_table_is_complete():
     text = README.read_text(encoding="utf-8")
     for verdict in ("input-bound", "partly-input-bound", "compute-bound", "not-enough-data", "unknown"):
         assert f"| `{verdict}` |" in text
+
+
+def test_the_table_of_checks_is_that_of_the_doctor():
+    """Generated from the checks themselves; paste what is expected here where it differs."""
+    _, _, rest = README.read_text(encoding="utf-8").partition("compared by tests/test_readme.py -->\n")
+    assert rest.startswith(markdown_table(CHECKS) + "\n")
+
+
+def test_the_commands_that_set_up_are_one_line_each():
+    """A fresh machine with Python needs one line for the demo and one for the tests."""
+    text = README.read_text(encoding="utf-8")
+    for name, last in (("demo", "kerasdiag demo"), ("tests", "pytest")):
+        block = re.search(rf"<!-- {name} -->\n```bash\n(.*?)```", text, flags=re.DOTALL)[1]
+        assert block.count("\n") == 1
+        assert block.strip().endswith(last)
+        assert "-m venv" in block
