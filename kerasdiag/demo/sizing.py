@@ -14,7 +14,7 @@ _AIM = 0.20
 _NEAR = 0.03
 _MOST_TRIES = 7
 _MOST_FILTERS = 1024
-_FIRST_FILTERS = 8
+_FIRST_FILTERS = 16
 
 
 @dataclass(frozen=True)
