@@ -104,8 +104,10 @@ def test_no_file_is_long():
         ["-c", "from kerasdiag import BottleneckProfiler; BottleneckProfiler()"],
         ["-m", "kerasdiag", "--help"],
         ["-m", "kerasdiag", "report", "--help"],
+        ["-m", "kerasdiag", "run", "--help"],
+        ["-c", "from kerasdiag.profiler.attach import attach_to_every_fit; attach_to_every_fit()"],
     ],
-    ids=["import", "profiler", "help", "report help"],
+    ids=["import", "profiler", "help", "report help", "run help", "waiting for Keras"],
 )
 def test_nothing_loads_tensorflow_or_keras(arguments):
     """The tool starts where TensorFlow is broken, and starts fast where it is not."""
