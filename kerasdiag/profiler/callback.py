@@ -71,6 +71,8 @@ class BottleneckProfiler:
     _supports_tf_logs = True
     _chief_worker_only = False
 
+    _attached = False  # True where kerasdiag run put it into the fit
+
     def __init__(
         self,
         report: ReportTarget | Sequence[ReportTarget] | None = "terminal",
@@ -118,7 +120,9 @@ class BottleneckProfiler:
         self._next_look = MIN_MEASURED_STEPS
         self._has_verdict = False
         self._publisher.begin_fit()
-        measurement = self._measurement = FitMeasurement(self.model, self.params, self._conclude_abandoned)
+        measurement = self._measurement = FitMeasurement(
+            self.model, self.params, self._conclude_abandoned, attached=self._attached
+        )
         if measurement.probe is not None:
             measurement.probe.on_step_end.append(self._look_at_steps)
             measurement.probe.on_exception.append(self._conclude_interrupted)

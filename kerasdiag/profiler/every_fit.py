@@ -109,6 +109,8 @@ class EveryFit:
 class FitProfiler(BottleneckProfiler):
     """The profiler of one fit that was started by ``kerasdiag run``."""
 
+    _attached = True
+
     def __init__(self, every_fit: EveryFit, *, has_own: bool) -> None:
         """Wait for the fit.
 
