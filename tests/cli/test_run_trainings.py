@@ -274,7 +274,9 @@ def test_the_articles_script(script, tmp_path, method):
 # --- Until the verdict -----------------------------------------------------------------------------
 
 ENDLESS = """
-    import atexit, multiprocessing, os, sys, time
+    import atexit, multiprocessing, time
+    import numpy
+    numpy.Inf = numpy.inf  # ModelCheckpoint of Keras 3.3 asks NumPy 2 for it
     from keras_api import keras
     from scripted import free_dataset, make_scripted_model, sleeping_dataset
 
@@ -285,7 +287,7 @@ ENDLESS = """
         time.sleep(600)
 
     if __name__ == "__main__":
-        child = multiprocessing.get_context("spawn").Process(target=wait)
+        child = multiprocessing.get_context("spawn").Process(target=wait, daemon=True)
         child.start()
         print("child", child.pid)
         atexit.register(lambda: open("atexit.txt", "w").close())
@@ -385,6 +387,8 @@ def test_until_verdict_beside_a_profiler_of_the_script(script, tmp_path):
 def test_disabled_run_trains_as_plain_python(script, tmp_path):
     """KERASDIAG_DISABLE=1: checkpoints are written, and not a word is said."""
     name = script("""
+        import numpy
+        numpy.Inf = numpy.inf  # ModelCheckpoint of Keras 3.3 asks NumPy 2 for it
         from trainings import keras, fit_arguments, make_model
         make_model().fit(
             **fit_arguments("arrays"), verbose=0,
