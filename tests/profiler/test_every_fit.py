@@ -13,8 +13,9 @@ import pytest
 
 import kerasdiag
 from kerasdiag import compat
+from kerasdiag.profiler import every_fit as every_fit_module
 from kerasdiag.profiler.callback import BottleneckProfiler
-from kerasdiag.profiler.every_fit import EveryFit
+from kerasdiag.profiler.every_fit import EveryFit, FitProfiler
 
 ROOT = str(Path(kerasdiag.__file__).parents[1])
 
@@ -112,6 +113,33 @@ def test_only_rank_0_speaks(monkeypatch, capsys):
     every_fit.choose([ModelCheckpoint()])
     every_fit.conclude()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.keras
+def test_minute_that_is_over_ends_a_slow_training(monkeypatch, capsys):
+    """Seven steps in more than 60 s: no verdict, said so, with the price of what was seen."""
+    from scripted import free_dataset, make_scripted_model
+
+    class Clock:
+        now = 0.0
+
+        def __call__(self):
+            self.now += 10.5
+            return self.now
+
+    def stop(code=0):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(every_fit_module, "end_process", stop)
+    profiler = FitProfiler(EveryFit(until_verdict=True, clock=Clock()), has_own=False)
+    with pytest.raises(SystemExit) as caught:
+        make_scripted_model(0.001).fit(free_dataset(50), epochs=2, verbose=0, callbacks=[profiler])
+    assert not caught.value.code
+    heard = capsys.readouterr()
+    assert heard.out == ""
+    assert "Not enough data: 2 steps" in heard.err
+    assert "per epoch of 50 steps" in heard.err
+    assert "Ended by --until-verdict after 7 steps: 60 s of training are over" in heard.err
 
 
 # --- Tracebacks ------------------------------------------------------------------------------------
