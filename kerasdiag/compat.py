@@ -53,6 +53,15 @@ STEP_ACCESS = (
     StepAccess("keras", "3.7", None, CALLABLE),
 )
 
+# Where each Keras defines the container that every fit, on any backend, makes of its callbacks.
+CALLBACK_LIST_MODULES = (
+    "keras.callbacks",  # 2.10 to 2.12
+    "keras.src.callbacks",  # 2.13 to 2.15
+    "keras.src.callbacks.callback_list",  # 3
+    "tf_keras.src.callbacks",
+)
+CHECKPOINT_CALLBACKS = ("ModelCheckpoint", "BackupAndRestore", "OrbaxCheckpoint")
+
 
 @dataclass(frozen=True)
 class FitFrame:
@@ -380,3 +389,20 @@ def use_workers(data: Any, workers: int) -> dict[str, int]:
         data.workers = workers
         return {}
     return {"workers": workers}
+
+
+def writes_checkpoints(callback: Any) -> bool:
+    """Tell whether a callback is one of Keras' own that keep the model on the disk, or made from one."""
+    return any(
+        base.__name__ in CHECKPOINT_CALLBACKS and base.__module__.split(".")[0] in ("keras", "tf_keras")
+        for base in type(callback).__mro__
+    )
+
+
+def hide_from_tracebacks(*paths: str) -> None:
+    """Let Keras' own filter of tracebacks pass over the frames of these files, as it does over Keras' and TensorFlow's."""
+    for name in ("keras.utils", "keras.src.utils", "tf_keras.src.utils"):
+        module = sys.modules.get(f"{name}.traceback_utils")
+        hidden = getattr(module, "_EXCLUDED_PATHS", None)
+        if isinstance(hidden, tuple) and not set(paths) <= set(hidden):
+            vars(module)["_EXCLUDED_PATHS"] = (*hidden, *paths)

@@ -142,11 +142,16 @@ def _judge(profile: RunProfile, fraction: float | None, count: int) -> tuple[Ver
     if count < MIN_MEASURED_STEPS or fraction is None:
         reason = f"{count} steps were measured after warm-up and {MIN_MEASURED_STEPS} are needed"
         return Verdict.NOT_ENOUGH_DATA, reason
-    if fraction >= INPUT_BOUND_FRACTION:
-        return Verdict.INPUT_BOUND, ""
-    if fraction >= PARTLY_INPUT_BOUND_FRACTION:
-        return Verdict.PARTLY_INPUT_BOUND, ""
-    return Verdict.COMPUTE_BOUND, ""
+    return verdict_at(fraction), ""
+
+
+def verdict_at(data_wait_fraction: float) -> Verdict:
+    """Return the verdict on a training that waits for this share of its time, if that is known."""
+    if data_wait_fraction >= INPUT_BOUND_FRACTION:
+        return Verdict.INPUT_BOUND
+    if data_wait_fraction >= PARTLY_INPUT_BOUND_FRACTION:
+        return Verdict.PARTLY_INPUT_BOUND
+    return Verdict.COMPUTE_BOUND
 
 
 def _state(

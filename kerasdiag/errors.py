@@ -3,6 +3,7 @@
     KerasDiagError
     +-- ProfileFileError      a saved profile that cannot be read
     +-- ReportError           a report that cannot be made or written
+    +-- ScriptError           a script that `kerasdiag run` cannot start
     +-- NotAGeneratorError    autofix was given something that it cannot repair
     +-- UnsupportedOptionError  a generator whose batches a repair would change
     +-- ParityError           a repair that would not give the generator's own pixels
@@ -30,6 +31,10 @@ class ProfileFileError(KerasDiagError, ValueError):
 
 class ReportError(KerasDiagError, ValueError):
     """A report cannot be made in the format asked for, or cannot be written where asked for."""
+
+
+class ScriptError(KerasDiagError, ValueError):
+    """``kerasdiag run`` was given nothing that it can start."""
 
 
 class NotAGeneratorError(KerasDiagError, TypeError):

@@ -69,8 +69,8 @@ def _advise_py_dataset(profile: RunProfile, data: InputIdentity, factor: float) 
         text += f"; it needs batches {factor:.1f} times as fast, so part of the wait will stay"
     text += ":"
     if _takes_workers_in_fit(profile):
-        return Remedy(text, (f"model.fit(train_data, workers={workers}, callbacks=[profiler])",))
-    return Remedy(text, (f"train_data.workers = {workers}", "model.fit(train_data, callbacks=[profiler])"))
+        return Remedy(text, (f"model.fit(train_data, workers={workers}{_callbacks(profile)})",))
+    return Remedy(text, (f"train_data.workers = {workers}", f"model.fit(train_data{_callbacks(profile)})"))
 
 
 def _advise_image_generator(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
@@ -81,7 +81,11 @@ def _advise_image_generator(profile: RunProfile, data: InputIdentity, factor: fl
     return Remedy(
         "Let autofix convert the images once and feed them as a tf.data.Dataset with the same pixels, labels, split and "
         "augmentation. It says so if this generator does something that it cannot keep. Before fit:",
-        ("from kerasdiag import autofix", "train_data = autofix(train_data, profiler)"),
+        # Without evidence autofix finds the last profile of this input by itself.
+        (
+            "from kerasdiag import autofix",
+            f"train_data = autofix(train_data{'' if profile.attached else ', profiler'})",
+        ),
     )
 
 
@@ -144,6 +148,11 @@ def _advise_arrays(profile: RunProfile, data: InputIdentity, factor: float) -> R
 
 def _advise_other(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
     return Remedy(f"Raise the number of workers or the prefetching of {data.class_name}, and profile again.")
+
+
+def _callbacks(profile: RunProfile) -> str:
+    """The profiler as an argument, where the script has one."""
+    return "" if profile.attached else ", callbacks=[profiler]"
 
 
 def _takes_workers_in_fit(profile: RunProfile) -> bool:

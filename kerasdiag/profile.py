@@ -146,6 +146,8 @@ class RunProfile:
         gpus: One series per visible GPU.
         not_measured: What was not measured -> why.
         remarks: Sentences the reader of the numbers should know.
+        attached: Whether ``kerasdiag run`` put the profiler into the fit, so that the script has no
+            name for it.
     """
 
     kerasdiag_version: str = ""
@@ -168,6 +170,7 @@ class RunProfile:
     gpus: tuple[GpuSeries, ...] = ()
     not_measured: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    attached: bool = field(default=False, metadata=profile_json.ADDED_LATER)
 
     def to_json(self, **sections: Any) -> str:  # Any: whatever JSON can hold
         """Return the profile as JSON text.

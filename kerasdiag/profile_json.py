@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from kerasdiag.errors import ProfileFileError
 
 FORMAT_KEY = "kerasdiag_profile"  # first key of every file; its value is the schema version
+ADDED_LATER = {"added_later": True}  # metadata of a field that older files of the same version lack; it has a default
 
 Value = TypeVar("Value")
 
@@ -108,9 +109,10 @@ def _decode_dataclass(declared: Any, data: Any, where: str) -> Any:
     _require(data, dict, where)
     hints = typing.get_type_hints(declared)
     names = {field.name for field in dataclasses.fields(declared)}
-    missing = sorted(names - set(data))
+    missing = {field.name for field in dataclasses.fields(declared) if field.metadata != ADDED_LATER} - set(data)
     if missing:
-        raise KeyError(f"{where} lacks {', '.join(missing)}")
+        raise KeyError(f"{where} lacks {', '.join(sorted(missing))}")
+    names &= set(data)
     return declared(**{name: _decode(hints[name], data[name], f"{where}.{name}") for name in names})
 
 

@@ -107,8 +107,21 @@ def test_no_file_is_long():
         ["-m", "kerasdiag", "report", "--help"],
         ["-m", "kerasdiag", "doctor", "--data", str(ROOT), "--fail-on", "never"],
         ["-m", "kerasdiag", "explain", "KD101"],
+        ["-m", "kerasdiag", "demo", "--help"],
+        ["-m", "kerasdiag", "run", "--help"],
+        ["-c", "from kerasdiag.profiler.attach import attach_to_every_fit; attach_to_every_fit()"],
     ],
-    ids=["import", "profiler", "help", "report help", "doctor", "explain"],
+    ids=[
+        "import",
+        "profiler",
+        "help",
+        "report help",
+        "doctor",
+        "explain",
+        "demo help",
+        "run help",
+        "waiting for Keras",
+    ],
 )
 def test_nothing_loads_tensorflow_or_keras(arguments):
     """The tool starts where TensorFlow is broken, and starts fast where it is not."""

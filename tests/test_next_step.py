@@ -32,6 +32,16 @@ def test_iterator_over_files_gets_autofix(class_name):
     assert "workers" not in text
 
 
+@pytest.mark.parametrize("data", [make_input(), make_input("py-dataset")], ids=["autofix", "workers"])
+@pytest.mark.parametrize("software", [KERAS_2, TF_KERAS], ids=["keras 2", "tf_keras"])
+def test_script_without_a_profiler_gets_no_line_with_one(data, software):
+    """Under kerasdiag run there is no such name in the script; autofix finds the profile by itself."""
+    assert "profiler" in advice(data, software=software).split("\n", 1)[1]
+    text = advice(data, software=software, attached=True)
+    assert "profiler" not in text
+    assert "autofix(train_data)" in text or "model.fit(train_data, workers=3)" in text
+
+
 def test_small_wait_gets_workers():
     """Below a fifth autofix keeps the generator, so it is not named."""
     text = advice(make_input(), wait_s=0.01)

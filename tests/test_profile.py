@@ -63,6 +63,7 @@ profiles = st.builds(
     gpus=st.lists(gpus, max_size=2).map(tuple),
     not_measured=names,
     remarks=st.lists(texts, max_size=2).map(tuple),
+    attached=st.booleans(),
 )
 
 
@@ -87,6 +88,16 @@ def test_report_with_a_diagnosis_is_read_as_a_profile():
     text = json_file.render(diagnose(profile))
     assert json.loads(text)["diagnosis"]["verdict"] == "input-bound"
     assert RunProfile.from_json(text) == profile
+
+
+def test_file_from_before_a_field_was_added_is_read():
+    """A profile kept by an earlier kerasdiag stays evidence; every other field must be there."""
+    data = json.loads(make_profile().to_json())
+    assert data["profile"].pop("attached") is False
+    assert RunProfile.from_json(json.dumps(data)) == make_profile()
+    del data["profile"]["rank"]
+    with pytest.raises(ProfileFileError, match="lacks rank"):
+        RunProfile.from_json(json.dumps(data))
 
 
 def test_profiles_are_frozen():

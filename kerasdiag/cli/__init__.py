@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from kerasdiag import __version__
-from kerasdiag.cli import demo, doctor, explain, report, store
+from kerasdiag.cli import demo, doctor, explain, report, run, store
 from kerasdiag.errors import KerasDiagError
 
 EXIT_OK = 0
@@ -17,13 +17,18 @@ EXIT_USAGE = 2  # wrong usage or a bad input file; 1 and 3 belong to the doctor'
 _DESCRIPTION = """\
 Find out whether a Keras training waits for its data.
 
-Add the profiler to a training:
+Run a training script as it is:
+
+    kerasdiag run train.py --epochs 3
+
+or add the profiler to it:
 
     from kerasdiag import BottleneckProfiler
     model.fit(train_data, callbacks=[BottleneckProfiler(report=["terminal", "run.kdprof.json"])])
 
-and look at the run again later with: kerasdiag report run.kdprof.json
+and look at a run again later with: kerasdiag report run.kdprof.json
 What on this machine makes trainings slow is found with: kerasdiag doctor
+The whole story, on this machine, in two minutes: kerasdiag demo
 What autofix keeps on the disk is shown, checked and deleted with: kerasdiag store
 """
 
@@ -38,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo.add_parser(commands)
     doctor.add_parser(commands)
     explain.add_parser(commands)
+    run.add_parser(commands)
     report.add_parser(commands)
     store.add_parser(commands)
     parsed = parser.parse_args(arguments)

@@ -20,7 +20,7 @@ logger = logging.getLogger("kerasdiag")
 Hook = TypeVar("Hook", bound=Callable[..., None])
 
 
-def _guarded(hook: Hook) -> Hook:
+def guarded(hook: Hook) -> Hook:
     """Keep any fault of ours from the training: it is logged once and recorded in the profile."""
 
     @functools.wraps(hook)
@@ -71,6 +71,8 @@ class BottleneckProfiler:
     _supports_tf_logs = True
     _chief_worker_only = False
 
+    _attached = False  # True where kerasdiag run put it into the fit
+
     def __init__(
         self,
         report: ReportTarget | Sequence[ReportTarget] | None = "terminal",
@@ -109,7 +111,7 @@ class BottleneckProfiler:
         """Called by Keras."""
         self.model = model
 
-    @_guarded
+    @guarded
     def on_train_begin(self, logs: Any = None) -> None:
         """Begin to measure this fit."""
         if self._measurement is not None:
@@ -118,37 +120,39 @@ class BottleneckProfiler:
         self._next_look = MIN_MEASURED_STEPS
         self._has_verdict = False
         self._publisher.begin_fit()
-        measurement = self._measurement = FitMeasurement(self.model, self.params, self._conclude_abandoned)
+        measurement = self._measurement = FitMeasurement(
+            self.model, self.params, self._conclude_abandoned, attached=self._attached
+        )
         if measurement.probe is not None:
             measurement.probe.on_step_end.append(self._look_at_steps)
             measurement.probe.on_exception.append(self._conclude_interrupted)
             measurement.probe.on_failure.append(self._log_once)
 
-    @_guarded
+    @guarded
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note the epoch."""
         if self._measurement is not None:
             self._measurement.begin_epoch(epoch)
 
-    @_guarded
+    @guarded
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Announce a new verdict and keep the profile."""
         if self._measurement is not None:
             self._measurement.end_epoch()
             self._measurement.exclude(self._announce_and_remember)
 
-    @_guarded
+    @guarded
     def on_train_end(self, logs: Any = None) -> None:
         """Finish: panel, files, cache."""
         self._conclude("completed")
 
-    @_guarded
+    @guarded
     def on_test_begin(self, logs: Any = None) -> None:
         """Note that validation begins; ``evaluate`` outside a fit is not measured."""
         if self._measurement is not None and self._measurement.is_running:
             self._measurement.begin_validation()
 
-    @_guarded
+    @guarded
     def on_test_end(self, logs: Any = None) -> None:
         """Note that validation is over."""
         if self._measurement is not None:
@@ -203,7 +207,7 @@ class BottleneckProfiler:
     def _implements_predict_batch_hooks(self) -> bool:
         return False
 
-    @_guarded
+    @guarded
     def _look_at_steps(self) -> None:
         """Announce the first verdict in the middle of an epoch; look again each time the steps have doubled."""
         measurement = self._measurement
@@ -225,12 +229,12 @@ class BottleneckProfiler:
         self._publisher.announce(diagnosis)
         self._publisher.remember(diagnosis)
 
-    @_guarded
+    @guarded
     def _conclude_interrupted(self, error: BaseException) -> None:
         """Keep everything when a step or a callback raised: Keras calls no hook then."""
         self._conclude("interrupted", show_panel=isinstance(error, KeyboardInterrupt))
 
-    @_guarded
+    @guarded
     def _conclude_abandoned(self) -> None:
         """The same where the exception did not pass through us. Which it was is known only if nobody caught it."""
         uncaught = getattr(sys, "last_type", None)

@@ -38,6 +38,8 @@ class FitMeasurement:
         params: dict[str, Any],
         on_abandoned: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
+        *,
+        attached: bool = False,
     ) -> None:
         """Begin to measure.
 
@@ -46,6 +48,7 @@ class FitMeasurement:
             params: What Keras tells its callbacks: ``epochs``, ``steps``, ``verbose``.
             on_abandoned: Called when the fit is gone and nobody has called ``finish``.
             clock: Seconds, monotonic.
+            attached: Whether somebody else than the script put the profiler into this fit.
         """
         self._clock = clock
         self._origin_s = clock()
@@ -63,7 +66,8 @@ class FitMeasurement:
         fit = compat.find_fit_call(model)
         # Only which fit it is: its variables would keep the data alive as long as the profiler.
         self._frame = fit.frame if fit is not None else None
-        self._facts = self._collect_facts(model, params, fit.arguments if fit is not None else {})
+        facts = self._collect_facts(model, params, fit.arguments if fit is not None else {})
+        self._facts = dataclasses.replace(facts, attached=attached)
         self._attach(model, fit)
         # Keras drops its callback container with the fit, however that ended; at the latest this
         # runs when the interpreter exits. It is how a Ctrl-C inside Keras' own code is noticed.

@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Union
+from typing import TextIO, Union
 
 from kerasdiag.diagnosis import Diagnosis, Verdict
 from kerasdiag.environment.process_rank import process_rank
@@ -29,11 +29,12 @@ logger = logging.getLogger("kerasdiag")
 class Publisher:
     """Sends diagnoses to the terminal and to files. No failure of an output reaches the training."""
 
-    def __init__(self, report: object) -> None:
+    def __init__(self, report: object, *, panel_on_stderr: bool = False) -> None:
         """Check the targets while a mistake can still be mended.
 
         Args:
             report: None, ``"terminal"``, a path, or a list of these.
+            panel_on_stderr: Leave stdout to the script.
 
         Raises:
             ReportError: No format has the extension of a path.
@@ -50,13 +51,14 @@ class Publisher:
             renderer_for(target)
             path = Path(target)
             self.paths.append(path)
-            reason = _why_unwritable(path)
+            reason = why_unwritable(path)
             if reason is not None:
                 warnings.warn(
                     f"kerasdiag cannot write its report to {path}: {reason}. The training goes on; the profile stays "
                     "readable as profiler.profile. Choose a path in a folder you may write to.",
                     stacklevel=3,
                 )
+        self._panel_on_stderr = panel_on_stderr
         self._announced: Verdict | None = None
         self._failed: set[str] = set()
 
@@ -71,13 +73,13 @@ class Publisher:
         self._announced = diagnosis.verdict
         if self._prints():
             # On a line of its own: Keras' progress bar leaves the cursor behind it.
-            self._write(lambda: _print_line(diagnosis.statement))
+            self._write(lambda: print_line(diagnosis.statement))
 
     def conclude(self, diagnosis: Diagnosis) -> None:
         """Print the panel and write the files."""
         self.write_files(diagnosis)
         if self._prints():
-            self._write(lambda: _print_panel(diagnosis))
+            self._write(lambda: print_panel(diagnosis, sys.stderr if self._panel_on_stderr else sys.stdout))
 
     def write_files(self, diagnosis: Diagnosis) -> None:
         """Write the report files, whole or not at all."""
@@ -117,7 +119,8 @@ def path_with_rank(path: Path) -> Path:
     return path.with_name(f"{stem}.rank{rank}{dot}{extensions}")
 
 
-def _print_line(statement: str) -> None:
+def print_line(statement: str) -> None:
+    """Print one line of ours on stderr, behind whatever the training has printed so far."""
     stream = sys.stderr
     if not can_encode(stream, statement):
         statement = statement.encode("ascii", "replace").decode("ascii")
@@ -126,9 +129,11 @@ def _print_line(statement: str) -> None:
     stream.flush()
 
 
-def _print_panel(diagnosis: Diagnosis) -> None:
-    sys.stdout.write("\n" + render_for(sys.stdout, diagnosis))
+def print_panel(diagnosis: Diagnosis, stream: TextIO) -> None:
+    """Print the panel, behind whatever the training has printed so far."""
     sys.stdout.flush()
+    stream.write("\n" + render_for(stream, diagnosis))
+    stream.flush()
 
 
 def _write_report(path: Path, diagnosis: Diagnosis) -> None:
@@ -136,8 +141,11 @@ def _write_report(path: Path, diagnosis: Diagnosis) -> None:
     write_whole(path, renderer_for(path)(diagnosis))
 
 
-def _why_unwritable(path: Path) -> str | None:
-    """Try, rather than read permission bits: root, read-only mounts and ACLs do not show in them."""
+def why_unwritable(path: Path) -> str | None:
+    """Return why no report can be written there, or None.
+
+    Try, rather than read permission bits: root, read-only mounts and ACLs do not show in them.
+    """
     if path.is_dir():
         return "it is a folder"
     folder = path.parent
