@@ -26,7 +26,7 @@ LAYERS = (
     ("profile_cache",),
     ("diagnosis", "next_step"),
     ("profile", "profile_json", "input_identity", "spec", "stage_timing", "ceilings", "environment", "findings"),
-    ("errors", "compat"),
+    ("errors", "compat", "fit_call"),
 )
 INDEPENDENT = ("profiler", "doctor", "repair")
 

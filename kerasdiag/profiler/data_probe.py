@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasdiag import compat
+from kerasdiag.fit_call import FitCall
 from kerasdiag.profiler.pull_overhead import LIMIT_S, PullOverhead
 from kerasdiag.profiler.recorder import StepRecorder
 
@@ -41,7 +42,7 @@ class StepProbe:
     def __init__(
         self,
         model: Any,
-        fit: compat.FitCall,
+        fit: FitCall,
         access: compat.StepAccess,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -72,7 +73,7 @@ class StepProbe:
         self._container = weakref.ref(fit.callbacks)
 
     @classmethod
-    def attached_to(cls, fit: compat.FitCall) -> StepProbe | None:
+    def attached_to(cls, fit: FitCall) -> StepProbe | None:
         """Return the probe that already serves this fit, if another profiler came first."""
         hook = vars(fit.callbacks).get("on_train_batch_begin")
         probe = getattr(hook, "__self__", None)

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from kerasdiag import compat
 from kerasdiag.diagnosis import Diagnosis
 from kerasdiag.environment.process_rank import process_rank
+from kerasdiag.fit_call import find_fit_call
 from kerasdiag.profiler.attach import NO_FIT
 from kerasdiag.profiler.callback import BottleneckProfiler, guarded
 from kerasdiag.profiler.end_process import end_process
@@ -125,7 +126,7 @@ class FitProfiler(BottleneckProfiler):
     @guarded
     def on_train_begin(self, logs: Any = None) -> None:
         """Begin to measure, if it is a fit: a script's own loop may drive a container, too."""
-        if compat.find_fit_call(self.model) is None:
+        if find_fit_call(self.model) is None:
             return
         publisher = self._every_fit.begin_fit(has_own=self._has_own)
         if publisher is None:

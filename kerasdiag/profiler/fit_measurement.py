@@ -15,6 +15,7 @@ import kerasdiag
 from kerasdiag import compat
 from kerasdiag.environment.cores import usable_cores
 from kerasdiag.environment.process_rank import process_rank
+from kerasdiag.fit_call import FitCall, find_fit_call
 from kerasdiag.input_identity import InputIdentity, identify_input
 from kerasdiag.profile import RunProfile
 from kerasdiag.profiler.data_probe import StepProbe
@@ -63,7 +64,7 @@ class FitMeasurement:
         self.recorder = StepRecorder(self._origin_s)
         self.probe: StepProbe | None = None
         self._gpu = GpuSampler(clock, keep_sampling=lambda: self.is_running)
-        fit = compat.find_fit_call(model)
+        fit = find_fit_call(model)
         # Only which fit it is: its variables would keep the data alive as long as the profiler.
         self._frame = fit.frame if fit is not None else None
         facts = self._collect_facts(model, params, fit.arguments if fit is not None else {})
@@ -198,7 +199,7 @@ class FitMeasurement:
             self.note_not_measured("input_identity", f"{type(data).__name__} could not be described ({error})")
             return None
 
-    def _attach(self, model: Any, fit: compat.FitCall | None) -> None:
+    def _attach(self, model: Any, fit: FitCall | None) -> None:
         """Find out how this fit's wait can be measured, and begin; or record why not."""
         if fit is None:
             self.note_not_measured("data_wait", "the profiler was not called by model.fit; only fit is measured")

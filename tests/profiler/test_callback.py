@@ -344,7 +344,7 @@ FAULTS = {
     "ending an epoch": (StepRecorder, "end_epoch"),
     "taking the step apart": (data_probe.compat, "one_step_function"),
     "calibrating": (data_probe, "PullOverhead"),
-    "finding fit": (fit_measurement.compat, "find_fit_call"),
+    "finding fit": (fit_measurement, "find_fit_call"),
     "describing the machine": (fit_measurement, "usable_cores"),
     "starting NVML": (fit_measurement.GpuSampler, "start"),
     "reading NVML": (fit_measurement.GpuSampler, "snapshot"),
