@@ -17,7 +17,8 @@ from keras_api import IS_KERAS_2
 
 from kerasdiag import RunProfile
 
-pytestmark = pytest.mark.keras
+# Each test starts Python and TensorFlow once or twice. Those that depend on the version of Keras are its
+# core (pytest.mark.keras); the rest runs on the newest one, and everywhere before a release.
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ TRAINS = """
 """
 
 
-@pytest.mark.parametrize("kind", ["arrays", "py-dataset"])
+@pytest.mark.parametrize("kind", ["arrays", pytest.param("py-dataset", marks=pytest.mark.keras)])
 def test_losses_and_weights_are_those_of_plain_python(script, tmp_path, kind):
     """To the last bit; what kerasdiag says is on stderr, and one panel is all of it."""
     name = script(TRAINS.format(kind=kind))
@@ -81,7 +82,9 @@ CRASHES = {
 }
 
 
-@pytest.mark.parametrize("where", CRASHES)
+@pytest.mark.parametrize(
+    "where", [pytest.param(where, marks=[pytest.mark.keras] * (where == "in the model")) for where in CRASHES]
+)
 def test_crash_looks_as_under_plain_python(script, tmp_path, where):
     """The traceback to the letter, no frame of ours in it; the profile of what has run is kept."""
     line, expected = CRASHES[where]
@@ -114,6 +117,7 @@ def test_crash_looks_as_under_plain_python(script, tmp_path, where):
     assert any("No fit ran" in sentence for sentence in said(errors)) is (not kept)
 
 
+@pytest.mark.keras
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_shows_the_panel_and_ends_as_plain_python(script, tmp_path):
     """Slow runs are ended by Ctrl-C: the panel comes, then the traceback, and the process dies of the signal."""
@@ -184,6 +188,7 @@ FORMS = """
 """
 
 
+@pytest.mark.keras
 def test_each_form_of_fit_is_profiled_once(script, tmp_path):
     """By position, by keyword, one callback, a container, a subclass; not evaluate, not predict, not beside an own one."""
     code, output, errors = run(RUN, [script(FORMS)], tmp_path)
@@ -252,6 +257,7 @@ ARTICLE = """
 """
 
 
+@pytest.mark.keras
 @pytest.mark.parametrize("method", ["fit", "fit_generator"])
 def test_the_articles_script(script, tmp_path, method):
     """flow_from_dataframe with augmentation, unchanged: input-bound, and autofix is the next line."""
@@ -305,6 +311,7 @@ ENDLESS = """
 """
 
 
+@pytest.mark.keras
 @pytest.mark.parametrize(("load_s", "step_s", "verdict"), [(0.03, 0.004, "input-bound"), (0, 0.03, "compute-bound")])
 def test_until_verdict_ends_the_script_at_its_verdict(script, tmp_path, load_s, step_s, verdict):
     """Of 12,000 steps a few dozen; exit code 0, verdict, next line and price; nothing is saved, no child is left."""
