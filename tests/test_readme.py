@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from trainings import Batches, make_model
 
+from kerasdiag.demo.saved import load
 from kerasdiag.doctor.checks import CHECKS
 from kerasdiag.doctor.documentation import markdown_table
 
@@ -64,6 +65,18 @@ def test_the_table_of_checks_is_that_of_the_doctor():
     """Generated from the checks themselves; paste what is expected here where it differs."""
     _, _, rest = README.read_text(encoding="utf-8").partition("compared by tests/test_readme.py -->\n")
     assert rest.startswith(markdown_table(CHECKS) + "\n")
+
+
+def test_the_first_paragraph_tells_what_the_pictures_show():
+    """The figures are those of the run beside the pictures."""
+    text = README.read_text(encoding="utf-8").partition("## See it")[0]
+    assert not re.search("@[A-Z]+@", text)
+    outcome = load(README.parent / "examples" / "images")
+    assert f"{outcome.before.wait_fraction:.0%}".replace("%", " %") in text
+    for step_s in (outcome.before.step_s, outcome.best.step_s, outcome.after.step_s):
+        assert f"{step_s * 1e3:.0f} ms" in text
+    assert outcome.failures == ()
+    assert outcome.after.step_s > outcome.cached_step_s * 0.95  # no step is faster than the model alone
 
 
 def test_the_commands_that_set_up_are_one_line_each():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,16 +62,38 @@ def run(arguments: argparse.Namespace) -> int:
         save=arguments.save,
     )
     try:
-        outcome = run_demo(options)
+        with _ended_by_signals():
+            outcome = run_demo(options)
     except KeyboardInterrupt:
-        print("\nkerasdiag: stopped; the demo's temporary files are gone.", file=sys.stderr)
+        print("\nkerasdiag: stopped.", file=sys.stderr)
         return 130
-    if outcome.after is None and arguments.data is not None:
-        print("Your input pipeline is not what holds this training up; there was nothing to repair.")
+    if outcome.needs_no_repair and arguments.data is not None:
+        print(
+            "Your input pipeline is not what holds this training up; autofix repairs where a fifth of the time waits."
+        )
         return 0
     for failure in outcome.failures:
         print(f"kerasdiag: {failure}", file=sys.stderr)
     return 1 if outcome.failures else 0
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let a closed terminal and ``kill`` end the demo as Ctrl-C does, so that its files go."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    taken = [number for number in numbers if before[number] is signal.SIG_DFL]  # nohup ignores SIGHUP
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])
 
 
 def _positive(text: str) -> int:

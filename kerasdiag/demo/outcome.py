@@ -10,6 +10,8 @@ from kerasdiag.diagnosis import Diagnosis, Verdict
 LEAST_WAIT_BEFORE = 0.60
 MOST_WAIT_AFTER = 0.05
 LEAST_SPEEDUP = 3.0
+# The model's share of the generator's time: a smaller one would flatter the repair.
+LEAST_SHARE, MOST_SHARE = 0.15, 0.25
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,28 @@ class Outcome:
         return self.conversion_s / self.converted / saved_s if saved_s > 0 else None
 
     @property
+    def model_share(self) -> float | None:
+        """What the model's step on a batch in memory takes of the generator's time for a batch, 0 to 1."""
+        return self.cached_step_s / self.generator_batch_s if self.generator_batch_s else None
+
+    @property
+    def needs_no_repair(self) -> bool:
+        """Whether the verdict says that the input is not what holds the training up; ``unknown`` does not say so."""
+        return self.after is None and self.before.diagnosis.verdict in (
+            Verdict.COMPUTE_BOUND,
+            Verdict.PARTLY_INPUT_BOUND,  # autofix does not repair for less than a fifth of the time
+        )
+
+    @property
     def failures(self) -> tuple[str, ...]:
         """What this machine did not show, one sentence each."""
         failures = []
+        share = self.model_share
+        if share is None or not LEAST_SHARE <= share <= MOST_SHARE:
+            failures.append(
+                f"No model fits this machine: its step takes {share or 0.0:.0%} of what the generator needs for a batch; "
+                f"expected: {LEAST_SHARE:.0%} to {MOST_SHARE:.0%}."
+            )
         if self.before.diagnosis.verdict != Verdict.INPUT_BOUND or self.before.wait_fraction < LEAST_WAIT_BEFORE:
             failures.append(
                 f"Before the repair the verdict was {self.before.diagnosis.verdict} with {_percent(self.before)} data "

@@ -46,7 +46,7 @@ def read_rows(
 
 
 def check_images(paths: list[str]) -> None:
-    """Open every image, as far as its header.
+    """Decode every image: one that is cut short would end the demo in the middle.
 
     Raises:
         DataError: Some of them cannot be opened; the first ones are named.
@@ -58,18 +58,24 @@ def check_images(paths: list[str]) -> None:
 
 
 def _why_unreadable(path: str) -> str | None:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path):
+        with Image.open(path) as image:
+            image.load()
             return None
+    except UnidentifiedImageError:
+        return "no image"
     except Exception as error:  # Pillow's plugins raise many kinds
-        return getattr(error, "strerror", None) or type(error).__name__
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _of_folder(folder: Path) -> list[tuple[str, str]]:
     found = [
-        Path(parent, name) for parent, _, names in os.walk(folder) for name in names if name.lower().endswith(_SUFFIXES)
+        Path(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(_SUFFIXES) and not name.startswith(".")  # ._photo.jpg of a Mac is no image
     ]
     return [(str(path), path.parent.name) for path in sorted(found)]
 
@@ -87,9 +93,9 @@ def _of_csv(file: Path, x_col: str | None, y_col: str | None, directory: Path) -
                 raise DataError(f"{file} has the columns {', '.join(columns)}, and no {', '.join(missing)}.")
             path_column = x_col or columns[0]
             return [
-                (os.path.join(directory, row[path_column]), str(row[y_col]) if y_col else "")
+                (os.path.join(directory, row[path_column]), row[y_col] if y_col else "")
                 for row in reader
-                if row[path_column]
+                if row[path_column] and (not y_col or row[y_col])  # without a class it cannot be trained on
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file} cannot be read as a CSV file: {error}.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,24 @@ from kerasdiag.demo.outcome import Outcome, Run
 from kerasdiag.diagnosis import diagnose
 from kerasdiag.errors import DataError
 from kerasdiag.profile import RunProfile, write_whole
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, and see that files can be written there.
+
+    Raises:
+        DataError: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> DataError:
+    return DataError(f"{folder}: cannot be written ({error.strerror or error}). Choose another --save.")
 
 
 def save(outcome: Outcome, folder: Path) -> None:
@@ -27,7 +46,7 @@ def save(outcome: Outcome, folder: Path) -> None:
                 run.diagnosis.profile.save(folder / f"{name}.kdprof.json")
         write_whole(folder / "demo.json", json.dumps(figures(outcome), indent=1) + "\n")
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error}). Choose another --save.") from error
+        raise _unwritable(folder, error) from error
 
 
 def load(folder: Path) -> Outcome:
@@ -44,7 +63,8 @@ def load(folder: Path) -> Outcome:
             for name, run in zip(("before", "best", "after"), known["runs"])
         ]
         kept = {
-            name: known[name] for name in ("cached_step_s", "generator_batch_s", "conversion_s", "converted", "kernel")
+            name: known[name]
+            for name in ("cached_step_s", "generator_batch_s", "conversion_s", "converted", "kernel", "kernel_reason")
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} holds no demo saved by `kerasdiag demo --save`: {error}.") from error
@@ -74,6 +94,8 @@ def figures(outcome: Outcome) -> dict[str, Any]:  # Any: JSON values
         "converted": outcome.converted,
         "cached_step_s": outcome.cached_step_s,
         "generator_batch_s": outcome.generator_batch_s,
+        "model_share": outcome.model_share,
         "kernel": outcome.kernel,
+        "kernel_reason": outcome.kernel_reason,
         "failures": list(outcome.failures),
     }

@@ -8,7 +8,6 @@ from typing import Any  # models
 
 # A model that needs a fifth of the generator's time: the usual case of a fast GPU before an
 # ImageDataGenerator, and a repair has something to gain.
-LEAST_SHARE, MOST_SHARE = 0.15, 0.25
 _AIM = 0.20
 # Nearer than this, a busy machine cannot push it out of the range before it is used.
 _NEAR = 0.03

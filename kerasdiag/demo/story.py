@@ -17,7 +17,7 @@ from kerasdiag.demo import training
 from kerasdiag.demo.outcome import Outcome, Run
 from kerasdiag.demo.photos import make_photos
 from kerasdiag.demo.rows import read_rows
-from kerasdiag.demo.saved import save
+from kerasdiag.demo.saved import prepare, save
 from kerasdiag.demo.sizing import SizedModel, size_model
 from kerasdiag.demo.table import render
 from kerasdiag.diagnosis import Diagnosis, Verdict
@@ -61,12 +61,14 @@ class DemoOptions:
 def run_demo(options: DemoOptions) -> Outcome:
     """Run the whole story, telling it on stdout.
 
-    Everything that it writes lies in one temporary folder, which goes at the end, however it ends;
-    the user's own cache is not touched.
+    Everything that it writes lies in one temporary folder, which goes at the end, Ctrl-C included; the
+    user's own cache is not touched.
 
     Raises:
         DataError: TensorFlow or a package is missing, or the user's images cannot be used.
     """
+    if options.save is not None:
+        prepare(options.save)  # before two minutes are spent
     keras = _import_keras()
     folder = Path(tempfile.mkdtemp(prefix="kerasdiag-demo-"))
     try:
@@ -78,6 +80,8 @@ def run_demo(options: DemoOptions) -> Outcome:
             return outcome
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            print(f"kerasdiag: {folder} could not be removed; it is not needed any more.", file=sys.stderr)
 
 
 def _tell(keras: Any, options: DemoOptions, folder: Path) -> Outcome:
@@ -94,7 +98,7 @@ def _tell(keras: Any, options: DemoOptions, folder: Path) -> Outcome:
     idle = training.make_model(keras, options.size, classes, 0)
     found = {}
     for workers in training.WORKERS:
-        found[workers] = _step_s(training.train_on_generator(idle, generator, workers)[0])
+        found[workers] = _step_s(training.train_on_generator(idle, generator, workers))
         rate = options.batch_size / found[workers]
         _say(f"  workers={workers:<3}{duration(found[workers]):>9} for a batch, {rate:,.0f} images/s")
     best = min(found, key=lambda workers: found[workers])
@@ -104,21 +108,22 @@ def _tell(keras: Any, options: DemoOptions, folder: Path) -> Outcome:
 
     _head("The training as most scripts have it")
     _say("model.fit(train_data, callbacks=[BottleneckProfiler()])\n")
-    diagnosis, profiler = training.train_on_generator(sized.model, generator, training.DEFAULT_WORKERS, shown=True)
+    diagnosis = training.train_on_generator(sized.model, generator, training.DEFAULT_WORKERS, shown=True)
     print("\n" + render_for(sys.stdout, diagnosis), flush=True)
     before = Run(f"generator, workers={training.DEFAULT_WORKERS}", diagnosis, options.batch_size)
     _say(f"The same with workers={best}, the generator's best ...")
-    at_best = training.train_on_generator(sized.model, generator, best)[0]
+    at_best = training.train_on_generator(sized.model, generator, best)
     best_run = Run(f"generator, workers={best} (best)", at_best, options.batch_size)
     if best_run.step_s >= before.step_s:
         best_run = before = replace(before, name=f"{before.name} (best)")
     outcome = Outcome(before, best_run, None, sized.step_s, found[best])
-    if options.data is not None and diagnosis.verdict not in (Verdict.INPUT_BOUND, Verdict.PARTLY_INPUT_BOUND):
+    if diagnosis.verdict is not Verdict.INPUT_BOUND:
         return _told(outcome)
 
     _head("The repair")
     _say("train_data = autofix(train_data, profiler)\n")
-    repaired = autofix(generator, profiler, steps_per_epoch=len(generator), cache_dir=folder / "store", verbose=1)
+    # The verdict that was shown is the evidence: that of the steady steps.
+    repaired = autofix(generator, diagnosis, steps_per_epoch=len(generator), cache_dir=folder / "store", verbose=1)
     report = repaired.repair_report
     if report.store is None:
         return _told(outcome)

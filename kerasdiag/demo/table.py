@@ -26,7 +26,6 @@ def render(outcome: Outcome, *, width: int = 80, color: bool = False, ascii_only
 
 def notes(outcome: Outcome) -> list[str]:
     """Return what stands under the table, one sentence each."""
-    share = outcome.cached_step_s / outcome.generator_batch_s if outcome.generator_batch_s else 0.0
     lines = []
     if outcome.after is not None and outcome.speedup is not None:
         first = outcome.before.step_s / outcome.after.step_s
@@ -44,7 +43,7 @@ def notes(outcome: Outcome) -> list[str]:
         lines.append(f"GPU not measured: {outcome.before.diagnosis.gpu_not_measured}.")
     lines.append(
         f"The model was sized for this machine: its step on a batch in memory takes {duration(outcome.cached_step_s)}, "
-        f"{share:.0%} of the {duration(outcome.generator_batch_s)} that the generator needs for a batch at its best."
+        f"{outcome.model_share or 0.0:.0%} of the {duration(outcome.generator_batch_s)} that the generator needs for a batch at its best."
     )
     return lines
 

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import warnings
 from collections.abc import Sequence
+from statistics import median
 from typing import Any  # Keras' and pandas' objects
 
 from kerasdiag import compat
@@ -81,9 +82,7 @@ def make_model(keras: Any, size: int, classes: int, filters: int) -> Any:
     return model
 
 
-def train_on_generator(
-    model: Any, generator: Any, workers: int, *, shown: bool = False
-) -> tuple[Diagnosis, BottleneckProfiler]:
+def train_on_generator(model: Any, generator: Any, workers: int, *, shown: bool = False) -> Diagnosis:
     """Train for as many steps as are needed at this number of workers.
 
     Args:
@@ -93,11 +92,11 @@ def train_on_generator(
         shown: Whether Keras' progress bar is printed.
 
     Returns:
-        The diagnosis of the steady steps, and the profiler (whose own leaves out 5 steps only).
+        The diagnosis of the steady steps.
     """
     arguments = compat.use_workers(generator, workers)
     profiler = _fit(model, generator, shown=shown, steps_per_epoch=steps_for(workers), **arguments)
-    return diagnose(_steady(profiler.profile, steady_from(workers))), profiler
+    return diagnose(_steady(profiler.profile, steady_from(workers)))
 
 
 def train_on_dataset(model: Any, dataset: Any, *, epochs: int = 1, shown: bool = False) -> Diagnosis:
@@ -106,13 +105,16 @@ def train_on_dataset(model: Any, dataset: Any, *, epochs: int = 1, shown: bool =
 
 
 def cached_step_s(model: Any, batch: Any) -> float:
-    """Return the mean step of the model on one batch that lies in memory, in seconds."""
+    """Return the median step of the model on one batch that lies in memory, in seconds.
+
+    The median, for a pause of the machine must not make the model look larger than it is.
+    """
     import tensorflow as tf
 
     steps = _WARM_UP + MIN_MEASURED_STEPS
     dataset = tf.data.Dataset.from_tensors(batch).cache().repeat(steps).prefetch(2)
-    diagnosis = train_on_dataset(model, dataset)
-    return (diagnosis.mean_step_s or 0.0) - (diagnosis.mean_wait_s or 0.0)
+    measured = train_on_dataset(model, dataset).profile.steps.measured
+    return median(period - wait for period, wait in zip(measured.period_s, measured.wait_s))
 
 
 def _fit(model: Any, data: Any, *, shown: bool, **arguments: Any) -> BottleneckProfiler:

@@ -6,7 +6,7 @@ import csv
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +109,7 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
     storages = [storage_of(_outside(name, root), root) for name in list(sizes)[:_STORAGE_SAMPLE]]
     return DataFacts(
         path=request.path,
-        folder=_outside(os.path.commonpath([os.path.dirname(name) for name in sizes]), root),
+        folder=_outside(_common_folder(sizes, path), root),
         count=drawn.count,
         is_complete=is_complete,
         sample=tuple(sizes),
@@ -117,6 +117,13 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
         missing=len(tried) - len(sizes),
         storage=min(storages, key=lambda storage: FROM_SLOWEST.index(storage.storage_class)),
     )
+
+
+def _common_folder(names: Iterable[str], path: Path) -> str:
+    try:
+        return os.path.commonpath([os.path.dirname(name) for name in names])
+    except ValueError:  # two drives of Windows
+        return os.fspath(path if path.is_dir() else path.parent)
 
 
 class _Sample:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,16 +69,38 @@ def test_the_user_s_images_are_only_read(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "mine").rglob("*")} == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that can be handled")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_leaves_nothing_behind_when_it_is_ended(tmp_path, number):
+    """kill and Ctrl-C: the images go."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(kerasdiag.__file__).parents[1]), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "kerasdiag", "demo", "--images", "4000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=tmp_path,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("kerasdiag-demo-*/photos/*/*.jpg")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list(tmp_path.glob("kerasdiag-demo-*"))
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else 128 + number)
+    assert b"Traceback" not in errors
+    assert not list(tmp_path.glob("kerasdiag-demo-*"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--save", "file/figures"], "cannot be written"),
         (["--data", "absent"], "no such folder or file"),
         (["--images", "0"], "expected a whole number of at least 1"),
         (["--images", "many"], "invalid"),
     ],
 )
 def test_wrong_usage_is_one_sentence(tmp_path, arguments, message):
-    """Exit code 2, no traceback."""
+    """Exit code 2, no traceback, before anything is trained."""
+    (tmp_path / "file").write_text("")
     result = run_demo(*arguments, cwd=tmp_path)
     assert result.returncode == 2
     assert message in result.stderr

@@ -62,6 +62,32 @@ def test_a_wrong_table_is_one_sentence(tmp_path, text, columns, message):
         read_rows(tmp_path / "rows.csv", 10, **columns)
 
 
+def test_rows_without_a_class_are_left_out(folder):
+    """An empty cell, or none at all, is no class."""
+    lines = [f"cat/photo_{number:04}.jpg,{'cat' if number % 2 else 'dog'}" for number in range(4)]
+    text = "\n".join(["image,kind", *lines, "cat/photo_0004.jpg", "cat/photo_0005.jpg,"])
+    (folder / "gaps.csv").write_text(text, encoding="utf-8")
+    assert len(read_rows(folder / "gaps.csv", 100, y_col="kind")) == 4
+
+
+def test_what_a_mac_leaves_is_no_image(folder):
+    """._photo.jpg holds attributes of photo.jpg."""
+    (folder / "cat" / "._photo_0000.jpg").write_bytes(b"Mac OS X")
+    try:
+        assert len(read_rows(folder, 100)) == 12
+    finally:
+        (folder / "cat" / "._photo_0000.jpg").unlink()
+
+
+def test_an_image_that_is_cut_short_is_found_before_the_training(folder, tmp_path):
+    """Its header is whole."""
+    whole = (folder / "cat" / "photo_0000.jpg").read_bytes()
+    (tmp_path / "whole.jpg").write_bytes(whole)
+    (tmp_path / "short.jpg").write_bytes(whole[:-100])
+    with pytest.raises(DataError, match=r"1 of 2 images cannot be opened: .*short\.jpg .*truncated"):
+        read_rows(tmp_path, 10)
+
+
 def test_a_missing_or_empty_folder_is_one_sentence(tmp_path):
     """Nothing there, or nothing in it."""
     with pytest.raises(DataError, match="no such folder"):
@@ -74,5 +100,5 @@ def test_images_that_are_none_are_listed(folder, tmp_path):
     """All of them are looked at; the first three are named."""
     for number in range(5):
         (tmp_path / f"{number}.jpg").write_text("no image")
-    with pytest.raises(DataError, match=r"5 of 5 images cannot be opened: .*0.jpg .UnidentifiedImageError.*and 2 more"):
+    with pytest.raises(DataError, match=r"5 of 5 images cannot be opened: .*0.jpg .no image.*and 2 more"):
         read_rows(tmp_path, 10)

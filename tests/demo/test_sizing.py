@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kerasdiag.demo.sizing import LEAST_SHARE, MOST_SHARE, size_model
+from kerasdiag.demo.outcome import LEAST_SHARE, MOST_SHARE
+from kerasdiag.demo.sizing import size_model
 
 
 @pytest.mark.parametrize("batch_s", [0.05, 0.15, 0.9])
