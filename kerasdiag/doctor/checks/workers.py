@@ -14,7 +14,7 @@ from kerasdiag.next_step import suggest_workers
 from kerasdiag.profile import RunProfile
 
 # Workers are threads that share the cores. A second one for each core hides reading; more take turns
-# (ImageDataGenerator, two cores, images a second: 1 worker 33, 2 213, 4 196, 16 167; README).
+# (ImageDataGenerator, two cores, images a second: 1 worker 82, 2 186, 4 166, 16 180).
 WORKERS_PER_CORE = 2
 _WITHOUT_WORKERS = ">=3"  # of Keras: fit() takes no `workers`
 
