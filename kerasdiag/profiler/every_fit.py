@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -53,11 +54,12 @@ class EveryFit:
         left_out = [callback for callback in _flat(callbacks) if self.rule and compat.writes_checkpoints(callback)]
         if not left_out:
             return callbacks
+        chosen = [callback for callback in _flat(callbacks) if not compat.writes_checkpoints(callback)]
         names = list(dict.fromkeys(type(callback).__name__ for callback in left_out))
         if not self._named.issuperset(names):
             self._named.update(names)
             _say(f"Left out until the verdict: {', '.join(names)}. A model of a few steps is not worth keeping.")
-        return [callback for callback in _flat(callbacks) if not compat.writes_checkpoints(callback)]
+        return chosen
 
     def complete(self, container: Any, model: Any, params: dict[str, Any] | None) -> None:
         """Add a profiler to a container of callbacks; it stays silent beside one that the script has brought."""
@@ -97,8 +99,9 @@ class EveryFit:
     def end(self, diagnosis: Diagnosis, why: str) -> NoReturn:
         """Print verdict, next line and price, and end the process."""
         try:
-            if process_rank().rank == 0:
-                print_panel(diagnosis, sys.stderr)
+            with contextlib.suppress(Exception):  # stderr may be closed, or have lost its reader
+                if process_rank().rank == 0:
+                    print_panel(diagnosis, sys.stderr)
             _say(price_of_waiting(diagnosis))
             _say(f"Ended by --until-verdict after {diagnosis.profile.steps.num_steps} steps: {why}.")
             self.rule = None

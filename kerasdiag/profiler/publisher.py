@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -73,13 +74,18 @@ class Publisher:
         self._announced = diagnosis.verdict
         if self._prints():
             # On a line of its own: Keras' progress bar leaves the cursor behind it.
-            self._write(lambda: print_line(diagnosis.statement))
+            print_line(diagnosis.statement)
 
     def conclude(self, diagnosis: Diagnosis) -> None:
         """Print the panel and write the files."""
         self.write_files(diagnosis)
-        if self._prints():
-            self._write(lambda: print_panel(diagnosis, sys.stderr if self._panel_on_stderr else sys.stdout))
+        if not self._prints():
+            return
+        if self._panel_on_stderr:
+            with contextlib.suppress(Exception):  # a warning would go where the panel could not go
+                print_panel(diagnosis, sys.stderr)
+        else:
+            self._write(lambda: print_panel(diagnosis, sys.stdout))
 
     def write_files(self, diagnosis: Diagnosis) -> None:
         """Write the report files, whole or not at all."""
@@ -120,20 +126,39 @@ def path_with_rank(path: Path) -> Path:
 
 
 def print_line(statement: str) -> None:
-    """Print one line of ours on stderr, behind whatever the training has printed so far."""
-    stream = sys.stderr
-    if not can_encode(stream, statement):
-        statement = statement.encode("ascii", "replace").decode("ascii")
-    sys.stdout.flush()
-    stream.write(f"\n[kerasdiag] {statement}\n")
-    stream.flush()
+    """Print one line of ours on stderr, behind whatever the training has printed so far; it never raises.
+
+    Stderr may be closed, or have lost its reader: what kerasdiag does must not depend on being heard.
+    """
+    with contextlib.suppress(Exception):
+        stream = sys.stderr
+        if not can_encode(stream, statement):
+            statement = statement.encode("ascii", "replace").decode("ascii")
+        _write_through(stream, f"\n[kerasdiag] {statement}\n")
 
 
 def print_panel(diagnosis: Diagnosis, stream: TextIO) -> None:
     """Print the panel, behind whatever the training has printed so far."""
-    sys.stdout.flush()
-    stream.write("\n" + render_for(stream, diagnosis))
+    _write_through(stream, "\n" + render_for(stream, diagnosis))
+
+
+def _write_through(stream: TextIO, text: str) -> None:
+    """Write to a stream and, where it is one of Python's own, past its buffer.
+
+    What cannot be written would stay in the buffer, and Python's last flush of it fails again: the
+    process of a script that never wrote to stderr would end with exit code 120.
+    """
+    with contextlib.suppress(Exception):  # stdout may be closed while stderr is not
+        sys.stdout.flush()
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    if raw is None:
+        stream.write(text)
+        stream.flush()
+        return
     stream.flush()
+    rest = text.replace("\n", os.linesep).encode(stream.encoding, stream.errors or "strict")
+    while rest:
+        rest = rest[raw.write(rest) or 0 :]
 
 
 def _write_report(path: Path, diagnosis: Diagnosis) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import sys
 import textwrap
 import time
@@ -12,7 +13,7 @@ import time
 import psutil
 import pytest
 from builders import write_photos
-from cli.running import PLAIN, RUN, panels, run, said, start, without_ours
+from cli.running import PLAIN, RUN, environment, panels, run, said, start, without_ours
 from keras_api import IS_KERAS_2
 
 from kerasdiag import RunProfile
@@ -125,7 +126,7 @@ def test_ctrl_c_shows_the_panel_and_ends_as_plain_python(script, tmp_path):
         from scripted import make_scripted_model, sleeping_dataset
         make_scripted_model(0.004).fit(sleeping_dataset(0.008, 4000), verbose=0)
     """)
-    process = start(RUN, [name], tmp_path)
+    process = start(RUN, [name], tmp_path, default_signals=True)
     try:
         heard = []
         for line in process.stderr:
@@ -406,3 +407,30 @@ def test_disabled_run_trains_as_plain_python(script, tmp_path):
     assert (code, output) == (0, "")
     assert "kerasdiag" not in errors
     assert list(tmp_path.glob("best.weights.h5*"))
+
+
+# How stderr is taken away -> the shell's word for it.
+UNHEARD = {"no reader": "2>&1 >/dev/null | true", "closed": "2>&- >/dev/null"}
+
+
+@pytest.mark.parametrize("how", UNHEARD)
+@pytest.mark.parametrize("options", [[], ["--until-verdict"]])
+def test_stderr_that_nobody_reads_changes_nothing(script, tmp_path, how, options):
+    """The checkpoint of the user is replaced only in a run to the end, and the exit code is 0 as under plain python."""
+    name = script("""
+        import os, time
+        import numpy
+        numpy.Inf = numpy.inf  # ModelCheckpoint of Keras 3.3 asks NumPy 2 for it
+        time.sleep(0.5)  # the reader has left
+        from keras_api import keras
+        from scripted import make_scripted_model, sleeping_dataset
+        checkpoint = keras.callbacks.ModelCheckpoint("best.weights.h5", save_weights_only=True)
+        make_scripted_model(0.004).fit(sleeping_dataset(0.01, 30), verbose=0, callbacks=[checkpoint])
+    """)
+    kept = tmp_path / "best.weights.h5"
+    kept.write_text("a week of training")
+    line = " ".join([*RUN, *options, name])
+    shell = ["bash", "-c", f"( {line}; echo $? > code ) {UNHEARD[how]}"]
+    subprocess.run(shell, cwd=tmp_path, env=environment(), timeout=240, check=True)
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert (kept.read_bytes() == b"a week of training") is bool(options)

@@ -52,6 +52,26 @@ def test_checkpoints_are_left_out_until_the_verdict(capsys):
     assert heard.err.count("Left out") == 1
 
 
+class Unheard:
+    """A stderr that has lost its reader."""
+
+    encoding, errors = "utf-8", "strict"
+
+    def write(self, text):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    flush = isatty = lambda self: self.write("")
+
+
+@pytest.mark.parametrize("stream", [Unheard(), None])
+def test_checkpoints_are_left_out_where_nobody_hears_it(monkeypatch, stream):
+    """A print that fails must not give the checkpoint back: it would be replaced by a model of a few steps."""
+    every_fit, logger = EveryFit(until_verdict=True), Logger()
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert every_fit.choose([ModelCheckpoint(), logger]) == [logger]
+    every_fit.conclude()
+
+
 @pytest.mark.parametrize("until_verdict", [True, False])
 def test_other_callbacks_are_passed_on_as_they_came(until_verdict, capsys):
     """The very object: None, a list, something that Keras will refuse; and every checkpoint in a plain run."""
