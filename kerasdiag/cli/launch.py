@@ -8,6 +8,7 @@ of plain Python by construction. The one thing added is a folder on ``PYTHONPATH
 
 from __future__ import annotations
 
+import contextlib
 import importlib.machinery
 import json
 import os
@@ -95,8 +96,9 @@ def script_environment(*, until_verdict: bool, output: Path | None) -> dict[str,
 
 def become(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Become this command. Returns only on Windows, which has no such thing: there with its exit code."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, or without a reader: that is the script's business
+            stream.flush()
     if os.name != "nt":
         os.execve(command[0], list(command), environment)  # noqa: S606  # a shell would stand between
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the script as well; it decides

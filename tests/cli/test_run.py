@@ -185,7 +185,7 @@ def test_signals_reach_the_script(project, number):
     for script, expected in (("waits.py", -number), ("handles.py", 7)):
         outcomes = []
         for command in (PLAIN, RUN):
-            process = start(command, [script], project)
+            process = start(command, [script], project, default_signals=True)
             try:
                 assert int(process.stdout.readline()) == process.pid
                 time.sleep(0.3)  # else it may still be in print
@@ -210,6 +210,24 @@ def test_reader_that_leaves_is_the_scripts_business(project):
         )
         codes.append((result.stdout, "BrokenPipeError" in result.stderr))
     assert codes[0] == codes[1]
+
+
+@pytest.mark.parametrize("closing", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_stream_is_the_scripts_business(project, closing):
+    """A script without stdout or stderr runs as under plain python; a mistake still has exit code 2."""
+    write(project / "notes.py", "import sys; open('note', 'w').write(repr([sys.stdout is None, sys.stderr is None]))")
+    results = []
+    for command, name in ((PLAIN, "notes.py"), (RUN, "notes.py"), (RUN, "absent.py")):
+        shell = ["bash", "-c", " ".join([*command, name, closing])]
+        result = subprocess.run(
+            shell, cwd=project, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        )
+        note = project / "note"
+        results.append((result.returncode, result.stdout, note.read_text() if note.exists() else None))
+        note.unlink(missing_ok=True)
+    assert results[0] == results[1]
+    assert results[0][0] == 0
+    assert results[2] == (2, "", None)
 
 
 def test_disabled_run_is_plain_python(project):
