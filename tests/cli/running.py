@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,11 +29,18 @@ def environment(**variables):
     return {name: value for name, value in given.items() if value is not None}
 
 
-def start(command, arguments, cwd, **variables):
+def obey_signals():
+    """Undo what a child inherits from ``nohup`` and from a shell's ``&``: signals that are ignored."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def start(command, arguments, cwd, *, default_signals=False, **variables):
     """Start plain python, or ``kerasdiag run``; its output can be read."""
     return subprocess.Popen(
         [*command, *map(str, arguments)], cwd=cwd, env=environment(**variables), text=True, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=obey_signals if default_signals else None,
     )  # fmt: skip
 
 
