@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -29,18 +30,26 @@ def environment(**variables):
     return {name: value for name, value in given.items() if value is not None}
 
 
-def obey_signals():
-    """Undo what a child inherits from ``nohup`` and from a shell's ``&``: signals that are ignored."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+@contextlib.contextmanager
+def default_signals():
+    """Undo for a child what it would inherit from ``nohup`` and from a shell's ``&``: signals that are ignored.
+
+    A signal that has a handler here, whichever, has none in a new program.
+    """
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)
 
 
-def start(command, arguments, cwd, *, default_signals=False, **variables):
+def start(command, arguments, cwd, **variables):
     """Start plain python, or ``kerasdiag run``; its output can be read."""
     return subprocess.Popen(
         [*command, *map(str, arguments)], cwd=cwd, env=environment(**variables), text=True, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=obey_signals if default_signals else None,
     )  # fmt: skip
 
 

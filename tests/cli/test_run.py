@@ -10,7 +10,7 @@ import textwrap
 import time
 
 import pytest
-from cli.running import PLAIN, ROOT, RUN, both, environment, run, said, start
+from cli.running import PLAIN, ROOT, RUN, both, default_signals, environment, run, said, start
 
 from kerasdiag.cli import main
 from kerasdiag.cli.launch import module_exists, python_options
@@ -185,7 +185,8 @@ def test_signals_reach_the_script(project, number):
     for script, expected in (("waits.py", -number), ("handles.py", 7)):
         outcomes = []
         for command in (PLAIN, RUN):
-            process = start(command, [script], project, default_signals=True)
+            with default_signals():
+                process = start(command, [script], project)
             try:
                 assert int(process.stdout.readline()) == process.pid
                 time.sleep(0.3)  # else it may still be in print

@@ -13,7 +13,7 @@ import time
 import psutil
 import pytest
 from builders import write_photos
-from cli.running import PLAIN, RUN, environment, panels, run, said, start, without_ours
+from cli.running import PLAIN, RUN, default_signals, environment, panels, run, said, start, without_ours
 from keras_api import IS_KERAS_2
 
 from kerasdiag import RunProfile
@@ -126,7 +126,8 @@ def test_ctrl_c_shows_the_panel_and_ends_as_plain_python(script, tmp_path):
         from scripted import make_scripted_model, sleeping_dataset
         make_scripted_model(0.004).fit(sleeping_dataset(0.008, 4000), verbose=0)
     """)
-    process = start(RUN, [name], tmp_path, default_signals=True)
+    with default_signals():
+        process = start(RUN, [name], tmp_path)
     try:
         heard = []
         for line in process.stderr:
