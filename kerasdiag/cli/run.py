@@ -30,7 +30,8 @@ and what the waiting costs. A fit that ends earlier just ends, and the script go
 
 Nothing after that step is run: no model.save, no finally, no atexit. Keras' callbacks that keep the model
 (ModelCheckpoint, BackupAndRestore and what is made from them) are left out from the start, so no checkpoint
-of yours is replaced by one of a few steps. What else a script writes in its first steps is written:
+of yours is replaced by one of a few steps; a script that loads between two fits what the first one kept does not
+find it. A loop of your own keeps its callbacks. What else a script writes in its first steps is written:
 TensorBoard and CSVLogger logs, files of its own callbacks, everything before fit. Where that hurts, give the
 script another output folder.
 """

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerasdiag import compat
 from kerasdiag.environment.process_rank import process_rank
+from kerasdiag.fit_call import calling_method
 
 if TYPE_CHECKING:
     from kerasdiag.profiler.every_fit import EveryFit
@@ -86,18 +87,22 @@ def join_containers(containers: Any, every_fit: EveryFit, is_our_process: Callab
 
     Args:
         containers: The class.
-        every_fit: Its ``choose`` sees the callbacks before the container is made, its ``complete``
-            the container afterwards.
+        every_fit: Its ``choose`` sees the callbacks before a ``fit`` makes the container, its
+            ``complete`` each container afterwards.
         is_our_process: False in a forked child, whose fits are not ours.
     """
     original = containers.__init__
     signature = inspect.signature(original)
+    package = containers.__module__.split(".")[0]
 
     @functools.wraps(original)
     def make_and_join(self: Any, callbacks: Any = None, *args: Any, **kwargs: Any) -> None:
+        method = _guarded(calling_method, sys._getframe(1), package)
         # evaluate and predict make containers too, some scripts thousands of them.
-        is_wanted = is_our_process() and sys._getframe(1).f_code.co_name not in ("evaluate", "predict")
-        chosen = _guarded(every_fit.choose, callbacks, default=callbacks) if is_wanted else callbacks
+        is_wanted = is_our_process() and method not in ("evaluate", "predict")
+        # One that the script has made may serve a loop of its own, and that trains to its end.
+        is_chosen = is_wanted and method == "fit"
+        chosen = _guarded(every_fit.choose, callbacks, default=callbacks) if is_chosen else callbacks
         original(self, chosen, *args, **kwargs)
         if is_wanted:
             arguments = signature.bind(self, chosen, *args, **kwargs).arguments

@@ -61,6 +61,12 @@ class EveryFit:
             _say(f"Left out until the verdict: {', '.join(names)}. A model of a few steps is not worth keeping.")
         return chosen
 
+    def choose_in(self, container: Any) -> None:
+        """Do the same in a container that the script has made itself and passed to ``fit``."""
+        chosen = self.choose(container.callbacks)
+        if chosen is not container.callbacks:
+            container.callbacks = chosen  # the old list is being called through
+
     def complete(self, container: Any, model: Any, params: dict[str, Any] | None) -> None:
         """Add a profiler to a container of callbacks; it stays silent beside one that the script has brought."""
         has_own = any(isinstance(callback, BottleneckProfiler) for callback in container.callbacks)
@@ -129,8 +135,10 @@ class FitProfiler(BottleneckProfiler):
     @guarded
     def on_train_begin(self, logs: Any = None) -> None:
         """Begin to measure, if it is a fit: a script's own loop may drive a container, too."""
-        if find_fit_call(self.model) is None:
+        fit = find_fit_call(self.model)
+        if fit is None:
             return
+        self._every_fit.choose_in(fit.callbacks)
         publisher = self._every_fit.begin_fit(has_own=self._has_own)
         if publisher is None:
             return

@@ -380,6 +380,44 @@ def test_until_verdict_ends_at_once_where_no_verdict_can_come(script, tmp_path):
     assert not (tmp_path / "saved.txt").exists()
 
 
+@pytest.mark.keras
+def test_until_verdict_leaves_a_loop_of_the_scripts_own_alone(script, tmp_path):
+    """Its checkpoint is written, as it trains to its end; that of a fit in a subclass, or in a container, is not."""
+    name = script("""
+        import numpy
+        numpy.Inf = numpy.inf  # ModelCheckpoint of Keras 3.3 asks NumPy 2 for it
+        from trainings import fit_arguments, keras, make_model
+
+        class Trainer(keras.Model):
+            def fit(self, *args, **kwargs):
+                return super().fit(*args, **kwargs)
+
+        def keeps(name):
+            return keras.callbacks.ModelCheckpoint(name + ".weights.h5", save_weights_only=True)
+
+        arguments = fit_arguments("arrays")
+        model = make_model()
+        callbacks = keras.callbacks.CallbackList([keeps("loop")], model=model)
+        callbacks.on_train_begin()
+        callbacks.on_epoch_begin(0)
+        model.train_on_batch(arguments["x"][:8], arguments["y"][:8])
+        callbacks.on_epoch_end(0, {"loss": 1.0})
+        callbacks.on_train_end()
+
+        trainer = Trainer(model.inputs, model.outputs)
+        trainer.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+        trainer.fit(**arguments, verbose=0, callbacks=[keeps("fit")])
+        if hasattr(trainer, "fit_generator"):
+            trainer.fit_generator(fit_arguments("python-generator")["x"], 9, verbose=0, callbacks=[keeps("generator")])
+        made = keras.callbacks.CallbackList([keeps("container")], add_history=True, model=model, epochs=1, steps=9)
+        model.fit(**arguments, verbose=0, callbacks=made)
+    """)
+    code, _, errors = run([*RUN, "--until-verdict"], [name], tmp_path)
+    assert code == 0, errors
+    assert {path.name.split(".")[0] for path in tmp_path.glob("*.weights.h5*")} == {"loop"}
+    assert "Left out until the verdict: ModelCheckpoint." in " ".join(said(errors))
+
+
 def test_until_verdict_beside_a_profiler_of_the_script(script, tmp_path):
     """It ends there, too, with one panel."""
     name = script("""

@@ -21,6 +21,15 @@ class CallbackList:
 def fit(callbacks=None, **arguments):
     return CallbackList(callbacks, **arguments).callbacks
 
+def fit_generator(callbacks=None):
+    return fit(callbacks)
+
+def fit_loop(callbacks=None):
+    return configure(callbacks)
+
+def configure(callbacks):
+    return CallbackList(callbacks).callbacks
+
 def evaluate(callbacks=None):
     return CallbackList(callbacks).callbacks
 """
@@ -134,6 +143,20 @@ def test_evaluate_is_left_alone(joined):
     module, joins = joined
     assert module.evaluate(["own", "checkpoint"]) == ["own", "checkpoint"]
     assert not joins.completed
+
+
+def test_checkpoints_of_a_loop_of_the_scripts_own_stay(joined):
+    """Only what a fit of Keras makes is chosen from; a function of the script may be called fit, and run inside of one."""
+    module, _ = joined
+
+    def fit(callbacks):
+        return module.CallbackList(callbacks).callbacks
+
+    assert module.CallbackList(["checkpoint"]).callbacks == ["checkpoint", "profiler"]
+    assert fit(["checkpoint"]) == ["checkpoint", "profiler"]
+    assert module.fit_generator(["own", "checkpoint"]) == ["own", "profiler"]
+    module.fit.__globals__["configure"] = fit
+    assert module.fit_loop(["checkpoint"]) == ["checkpoint", "profiler"]
 
 
 def test_forked_child_is_left_alone(tiny_keras):

@@ -84,6 +84,26 @@ def test_other_callbacks_are_passed_on_as_they_came(until_verdict, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_checkpoints_in_a_container_of_the_scripts_own_are_left_out_once_it_fits(monkeypatch):
+    """Made outside of the fit it may serve anything; what is passed to a fit is judged there."""
+    logger, model = Logger(), object()
+    joined = container(logger, [ModelCheckpoint()])
+    every_fit = EveryFit(until_verdict=True)
+    every_fit.complete(joined, model, {})
+    profiler = joined.callbacks[-1]
+    monkeypatch.setattr(profiler, "_publisher", None)
+    monkeypatch.setattr(BottleneckProfiler, "on_train_begin", lambda *_: None)
+    profiler.on_train_begin()
+    assert len(joined.callbacks) == 3
+    joined.on_train_batch_end = None
+
+    def fit(self, callbacks):
+        profiler.on_train_begin()
+
+    fit(model, joined)
+    assert joined.callbacks == [logger, profiler]
+
+
 def test_profiler_is_added_last_and_knows_the_fit():
     """Keras has told the others already."""
     logger, model = Logger(), object()
