@@ -149,12 +149,13 @@ class AfterImport(importlib.abc.MetaPathFinder):
         """Shadow the loader's method for one call: its type, which others look at, stays."""
         loader: Any = spec.loader
         original = getattr(loader, "exec_module", None)
-        if original is None:
-            return
+        own = getattr(loader, "__dict__", None)
+        if original is None or not isinstance(own, dict):
+            return  # a loader with slots, or one that is a class: the import is worth more than the profile
 
         def exec_module(module: ModuleType) -> None:
-            vars(loader).pop("exec_module", None)
+            own.pop("exec_module", None)
             original(module)
             _guarded(self._action, module)
 
-        vars(loader)["exec_module"] = exec_module
+        own["exec_module"] = exec_module

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.machinery
 import sys
+import types
 
 import pytest
 
@@ -104,6 +105,30 @@ def test_module_that_fails_or_is_missing_fails_as_without_us(tiny_keras, tmp_pat
     with pytest.raises(ModuleNotFoundError, match="tiny_absent"):
         importlib.import_module("tiny_absent")
     assert not seen
+
+
+def test_loader_without_attributes_loads_as_without_us(tiny_keras):
+    """One with slots, or one that is a class: the script has its Keras, and the profiler stays away."""
+
+    class Slots:
+        __slots__ = ()
+
+        def create_module(self, spec):
+            return None
+
+        def exec_module(self, module):
+            module.CallbackList = "found"
+
+    class Static:
+        create_module = staticmethod(lambda spec: None)
+        exec_module = staticmethod(lambda module: vars(module).update(CallbackList="found"))
+
+    for loader in (Slots(), Static):
+        spec = importlib.machinery.ModuleSpec("tiny_keras", loader)
+        finder = types.SimpleNamespace(find_spec=lambda *_, spec=spec: spec)
+        sys.meta_path[:0] = [AfterImport(["tiny_keras"], lambda module: None), finder]
+        assert tiny_keras().CallbackList == "found"
+        del sys.meta_path[:2], sys.modules["tiny_keras"]
 
 
 def test_fault_of_ours_does_not_reach_the_import(tiny_keras, caplog):
