@@ -17,7 +17,7 @@ from kerasdiag.fit_call import find_fit_call
 from kerasdiag.profiler.attach import NO_FIT
 from kerasdiag.profiler.callback import BottleneckProfiler, guarded
 from kerasdiag.profiler.end_process import end_process
-from kerasdiag.profiler.publisher import TERMINAL, Publisher, path_with_rank, print_line, print_panel
+from kerasdiag.profiler.publisher import TERMINAL, Publisher, print_line, print_panel
 from kerasdiag.profiler.stopping_rule import STABLE_STEPS, TIME_LIMIT_S, Ending, StoppingRule
 from kerasdiag.report.price import price_of_waiting
 
@@ -27,7 +27,7 @@ OUR_FILES = (os.path.dirname(os.path.abspath(__file__)), os.path.abspath(compat.
 
 ENDINGS = {
     Ending.STABLE: f"the verdict has been clear and the same for {STABLE_STEPS} steps",
-    Ending.TIME_OVER: f"{TIME_LIMIT_S:.0f} s of training are over; the verdict was not stable yet",
+    Ending.TIME_OVER: f"the first step was {TIME_LIMIT_S:.0f} s ago; the verdict was not stable yet",
 }
 NO_VERDICT = "this fit cannot be measured, so no verdict will come"
 
@@ -45,7 +45,7 @@ class EveryFit:
         self.rule = StoppingRule(clock) if until_verdict else None
         self.last: Diagnosis | None = None
         self._output = Path(output) if output else None
-        self._outputs: list[Path] = []
+        self._publishers: list[Publisher] = []
         self._fits = 0
         self._named: set[str] = set()
 
@@ -87,13 +87,14 @@ class EveryFit:
             return None
         targets: list[str | Path] = [] if has_own else [TERMINAL]
         if self._output is not None:
-            self._outputs.append(numbered(self._output, self._fits))
-            targets.append(self._outputs[-1])
-        return Publisher(targets, panel_on_stderr=True)
+            targets.append(numbered(self._output, self._fits))
+        publisher = Publisher(targets, panel_on_stderr=True)
+        self._publishers.append(publisher)
+        return publisher
 
     def conclude(self) -> None:
         """Say at the end of the script what no panel has said."""
-        written = [path for path in map(path_with_rank, self._outputs) if path.exists()]
+        written = [path for publisher in self._publishers for path in publisher.written]
         if written:
             _say(f"wrote {', '.join(map(str, written))}")
         if not self._fits:

@@ -44,6 +44,7 @@ class Publisher:
         targets = [] if report is None else list(report) if isinstance(report, (list, tuple)) else [report]
         self.on_terminal = TERMINAL in targets
         self.paths: list[Path] = []
+        self.written: list[Path] = []  # whole, and by us; the path of this process' rank
         for target in targets:
             if target == TERMINAL:
                 continue
@@ -91,7 +92,13 @@ class Publisher:
         """Write the report files, whole or not at all."""
         for path in self.paths:
             target = path_with_rank(path)
-            self._guard(str(path), lambda target=target: _write_report(target, diagnosis))  # type: ignore[misc]
+            self._guard(str(path), lambda target=target: self._write_report(target, diagnosis))  # type: ignore[misc]
+
+    def _write_report(self, path: Path, diagnosis: Diagnosis) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, renderer_for(path)(diagnosis))
+        if path not in self.written:
+            self.written.append(path)
 
     def remember(self, diagnosis: Diagnosis) -> None:
         """Keep the profile in the cache directory, for the next run; without a verdict it is no evidence."""
@@ -159,11 +166,6 @@ def _write_through(stream: TextIO, text: str) -> None:
     rest = text.replace("\n", os.linesep).encode(stream.encoding, stream.errors or "strict")
     while rest:
         rest = rest[raw.write(rest) or 0 :]
-
-
-def _write_report(path: Path, diagnosis: Diagnosis) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, renderer_for(path)(diagnosis))
 
 
 def why_unwritable(path: Path) -> str | None:

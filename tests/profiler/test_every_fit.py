@@ -10,9 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from builders import make_profile
 
 import kerasdiag
 from kerasdiag import compat
+from kerasdiag.diagnosis import diagnose
 from kerasdiag.profiler import every_fit as every_fit_module
 from kerasdiag.profiler.callback import BottleneckProfiler
 from kerasdiag.profiler.every_fit import EveryFit, FitProfiler
@@ -155,6 +157,20 @@ def test_only_rank_0_speaks(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_only_what_was_written_is_said_to_be(tmp_path, capsys):
+    """A file of the day before, in a place that can no longer be written, is none of this run."""
+    diagnosis = diagnose(make_profile(0.05, 0.05, 40))
+    every_fit = EveryFit(output=str(tmp_path / "run.kdprof.json"))
+    every_fit.begin_fit(has_own=True).write_files(diagnosis)
+    (tmp_path / "run-2.kdprof.json").mkdir()
+    with pytest.warns(UserWarning, match="it is a folder"):
+        every_fit.begin_fit(has_own=True).write_files(diagnosis)
+    (tmp_path / "run-3.kdprof.json").write_text("of the day before")
+    every_fit.begin_fit(has_own=True)
+    every_fit.conclude()
+    assert capsys.readouterr().err.strip() == f"[kerasdiag] wrote {tmp_path / 'run.kdprof.json'}"
+
+
 @pytest.mark.keras
 def test_minute_that_is_over_ends_a_slow_training(monkeypatch, capsys):
     """Seven steps in more than 60 s: no verdict, said so, with the price of what was seen."""
@@ -179,7 +195,7 @@ def test_minute_that_is_over_ends_a_slow_training(monkeypatch, capsys):
     assert heard.out == ""
     assert "Not enough data: 2 steps" in heard.err
     assert "per epoch of 50 steps" in heard.err
-    assert "Ended by --until-verdict after 7 steps: 60 s of training are over" in heard.err
+    assert "Ended by --until-verdict after 7 steps: the first step was 60 s ago" in heard.err
 
 
 # --- Tracebacks ------------------------------------------------------------------------------------
