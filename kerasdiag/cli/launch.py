@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.machinery
-import json
 import os
 import signal
 import subprocess
@@ -18,9 +17,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kerasdiag.cli.startup.sitecustomize import RUN_VARIABLE
+from kerasdiag.cli.startup import sitecustomize as startup
+from kerasdiag.compat import CALLBACK_LIST_MODULES
+from kerasdiag.environment.process_rank import process_rank
 from kerasdiag.environment.switches import is_disabled
 from kerasdiag.errors import ScriptError
+from kerasdiag.profiler.attach import NO_FIT
 
 STARTUP = Path(__file__).parent / "startup"
 
@@ -88,8 +90,14 @@ def script_environment(*, until_verdict: bool, output: Path | None) -> dict[str,
     if is_disabled():
         return environment
     before = environment.get("PYTHONPATH")
-    request = {"until_verdict": until_verdict, "output": str(output) if output else None, "pythonpath": before}
-    environment[RUN_VARIABLE] = json.dumps(request)
+    environment[startup.RUN_VARIABLE] = ",".join(CALLBACK_LIST_MODULES)
+    environment[startup.NO_FIT_VARIABLE] = NO_FIT if process_rank().rank == 0 else ""
+    if until_verdict:
+        environment[startup.UNTIL_VERDICT_VARIABLE] = "1"
+    if output is not None:
+        environment[startup.OUTPUT_VARIABLE] = str(output)
+    if before is not None:
+        environment[startup.PYTHONPATH_VARIABLE] = before
     environment["PYTHONPATH"] = os.pathsep.join([str(STARTUP), *([before] if before else [])])
     return environment
 

@@ -78,6 +78,17 @@ def test_nothing_is_seen_without_a_pythonpath(project):
 CALL_MAIN = "import sys; sys.path.insert(0, {root!r}); from kerasdiag.cli import main; sys.exit(main())"
 
 
+def test_modules_of_the_script_are_not_taken_for_ours(project):
+    """Nothing that Python itself has not loaded: a packaging.py or random.py beside the script is the one it gets."""
+    write(project / "look.py", "import sys; print(*sys.modules)")
+    before, after = (set(run(command, ["look.py"], project)[1].split()) for command in (PLAIN, RUN))
+    assert after - before <= {"__future__", "atexit"}
+    for name in ("packaging", "random", "platform", "json"):
+        write(project / "own" / f"{name}.py", f"print('own {name}')")
+    write(project / "own" / "look.py", "import packaging, random, platform, json")
+    assert both(["own/look.py"], project)[1].count("own") == 4
+
+
 def test_sitecustomize_of_the_machine_still_runs(project):
     """One that somebody else has put there is imported, and sees no trace of ours; one that fails says so."""
     site = write(project / "site" / "sitecustomize.py", "import builtins, sys; builtins.seen = __file__, sys.path[:2]")
