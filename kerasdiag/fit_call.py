@@ -71,3 +71,17 @@ def find_fit_call(model: Any) -> FitCall | None:
                 return FitCall(FitFrame(id(frame), frame.f_code), arguments, arguments["callbacks"])
         frame = frame.f_back
     return None
+
+
+def calling_method(frame: FrameType | None, package: str) -> str | None:
+    """Return ``"fit"``, ``"evaluate"`` or ``"predict"`` if that method of Keras made the call, or None.
+
+    Args:
+        frame: Where the call came from. Keras' own functions between are passed over, a script's are not.
+        package: Import name of the Keras.
+    """
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == package:
+        if frame.f_code.co_name in ("fit", "evaluate", "predict"):
+            return frame.f_code.co_name
+        frame = frame.f_back
+    return None

@@ -109,7 +109,7 @@ def test_no_file_is_long():
         ["-m", "kerasdiag", "explain", "KD101"],
         ["-m", "kerasdiag", "demo", "--help"],
         ["-m", "kerasdiag", "run", "--help"],
-        ["-c", "from kerasdiag.profiler.attach import attach_to_every_fit; attach_to_every_fit()"],
+        ["-m", "kerasdiag", "run", "-m", "this"],
     ],
     ids=[
         "import",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -52,10 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_OK
     try:
         code = parsed.run(parsed)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: it was closed before we came (>&-)
+            sys.stdout.flush()
         return int(code)
     except KerasDiagError as error:
-        print(f"kerasdiag: {error}", file=sys.stderr)
+        with contextlib.suppress(Exception):  # the exit code says it, too
+            sys.stderr.write(f"kerasdiag: {error}\n")
         return EXIT_USAGE
     except BrokenPipeError:  # `kerasdiag report ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,8 +8,8 @@ of plain Python by construction. The one thing added is a folder on ``PYTHONPATH
 
 from __future__ import annotations
 
+import contextlib
 import importlib.machinery
-import json
 import os
 import signal
 import subprocess
@@ -17,9 +17,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kerasdiag.cli.startup.sitecustomize import RUN_VARIABLE
+from kerasdiag.cli.startup import sitecustomize as startup
+from kerasdiag.compat import CALLBACK_LIST_MODULES
+from kerasdiag.environment.process_rank import process_rank
 from kerasdiag.environment.switches import is_disabled
 from kerasdiag.errors import ScriptError
+from kerasdiag.profiler.attach import NO_FIT
 
 STARTUP = Path(__file__).parent / "startup"
 
@@ -87,16 +90,23 @@ def script_environment(*, until_verdict: bool, output: Path | None) -> dict[str,
     if is_disabled():
         return environment
     before = environment.get("PYTHONPATH")
-    request = {"until_verdict": until_verdict, "output": str(output) if output else None, "pythonpath": before}
-    environment[RUN_VARIABLE] = json.dumps(request)
+    environment[startup.RUN_VARIABLE] = ",".join(CALLBACK_LIST_MODULES)
+    environment[startup.NO_FIT_VARIABLE] = NO_FIT if process_rank().rank == 0 else ""
+    if until_verdict:
+        environment[startup.UNTIL_VERDICT_VARIABLE] = "1"
+    if output is not None:
+        environment[startup.OUTPUT_VARIABLE] = str(output)
+    if before is not None:
+        environment[startup.PYTHONPATH_VARIABLE] = before
     environment["PYTHONPATH"] = os.pathsep.join([str(STARTUP), *([before] if before else [])])
     return environment
 
 
 def become(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Become this command. Returns only on Windows, which has no such thing: there with its exit code."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, or without a reader: that is the script's business
+            stream.flush()
     if os.name != "nt":
         os.execve(command[0], list(command), environment)  # noqa: S606  # a shell would stand between
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the script as well; it decides

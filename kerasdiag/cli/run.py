@@ -25,12 +25,13 @@ BottleneckProfiler gets no second panel. Fits in child processes are not seen.
 _EPILOG = """\
 --until-verdict ends the script from inside a training step, with exit code 0, once the verdict has been the
 same for 20 steps and its 95 % interval lies on one side of the thresholds (5 % and 20 % wait); at the latest
-with the step in which 60 s of training after the first step are over. It prints verdict, what to do next,
-and what the waiting costs. A fit that ends earlier just ends, and the script goes on.
+with the first step that ends 60 s after the first one of the script. It prints verdict, what to do next, and
+what the waiting costs. A fit that ends earlier just ends, and the script goes on.
 
 Nothing after that step is run: no model.save, no finally, no atexit. Keras' callbacks that keep the model
 (ModelCheckpoint, BackupAndRestore and what is made from them) are left out from the start, so no checkpoint
-of yours is replaced by one of a few steps. What else a script writes in its first steps is written:
+of yours is replaced by one of a few steps; a script that loads between two fits what the first one kept does not
+find it. A loop of your own keeps its callbacks. What else a script writes in its first steps is written:
 TensorBoard and CSVLogger logs, files of its own callbacks, everything before fit. Where that hurts, give the
 script another output folder.
 """

@@ -9,21 +9,17 @@ joined once.
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import functools
-import importlib.abc
 import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from kerasdiag import compat
 from kerasdiag.environment.process_rank import process_rank
+from kerasdiag.fit_call import calling_method
 
 if TYPE_CHECKING:
     from kerasdiag.profiler.every_fit import EveryFit
@@ -36,22 +32,16 @@ NO_FIT = "No fit ran in this process, so there is nothing to tell: kerasdiag run
 _JOINED = "_kerasdiag_joined"  # marks a class whose containers are joined already
 
 
-def attach_to_every_fit(*, until_verdict: bool = False, output: str | None = None) -> None:
-    """Profile every fit that this process will run.
+class Attachment:
+    """Brings the profiler into the fits of this process; made when it has a Keras, see ``cli/startup``."""
 
-    Args:
-        until_verdict: End the process once the verdict is stable.
-        output: File for the profile of the first fit; later ones are numbered.
-    """
-    attachment = _Attachment(until_verdict, output)
-    sys.meta_path.insert(0, AfterImport(compat.CALLBACK_LIST_MODULES, attachment.join_containers_of))
-    atexit.register(attachment.conclude)
+    def __init__(self, *, until_verdict: bool, output: str | None) -> None:
+        """Join nothing yet.
 
-
-class _Attachment:
-    """Brings the profiler in when there is a Keras; before, not even its modules are loaded."""
-
-    def __init__(self, until_verdict: bool, output: str | None) -> None:
+        Args:
+            until_verdict: End the process once the verdict is stable.
+            output: File for the profile of the first fit; later ones are numbered.
+        """
         self._until_verdict = until_verdict
         self._output = output
         self._process = os.getpid()
@@ -74,11 +64,6 @@ class _Attachment:
             return
         if self._every_fit is not None:
             _guarded(self._every_fit.conclude)
-            return
-        # Nothing may be imported now: code that runs after an uncaught Ctrl-C, as that of a new
-        # dataclass does, has Python forget that it was one (exit code 1 instead of the signal).
-        with contextlib.suppress(Exception):
-            sys.stderr.write(f"\n[kerasdiag] {NO_FIT}\n")
 
 
 def join_containers(containers: Any, every_fit: EveryFit, is_our_process: Callable[[], bool]) -> None:
@@ -86,18 +71,22 @@ def join_containers(containers: Any, every_fit: EveryFit, is_our_process: Callab
 
     Args:
         containers: The class.
-        every_fit: Its ``choose`` sees the callbacks before the container is made, its ``complete``
-            the container afterwards.
+        every_fit: Its ``choose`` sees the callbacks before a ``fit`` makes the container, its
+            ``complete`` each container afterwards.
         is_our_process: False in a forked child, whose fits are not ours.
     """
     original = containers.__init__
     signature = inspect.signature(original)
+    package = containers.__module__.split(".")[0]
 
     @functools.wraps(original)
     def make_and_join(self: Any, callbacks: Any = None, *args: Any, **kwargs: Any) -> None:
+        method = _guarded(calling_method, sys._getframe(1), package)
         # evaluate and predict make containers too, some scripts thousands of them.
-        is_wanted = is_our_process() and sys._getframe(1).f_code.co_name not in ("evaluate", "predict")
-        chosen = _guarded(every_fit.choose, callbacks, default=callbacks) if is_wanted else callbacks
+        is_wanted = is_our_process() and method not in ("evaluate", "predict")
+        # One that the script has made may serve a loop of its own, and that trains to its end.
+        is_chosen = is_wanted and method == "fit"
+        chosen = _guarded(every_fit.choose, callbacks, default=callbacks) if is_chosen else callbacks
         original(self, chosen, *args, **kwargs)
         if is_wanted:
             arguments = signature.bind(self, chosen, *args, **kwargs).arguments
@@ -113,43 +102,3 @@ def _guarded(action: Callable[..., Any], *arguments: Any, default: Any = None) -
     except Exception as fault:
         logger.warning("kerasdiag could not join a fit (%s: %s); it runs without.", type(fault).__name__, fault)
         return default
-
-
-class AfterImport(importlib.abc.MetaPathFinder):
-    """Calls ``action`` with a module right after it was imported; how it is found and loaded stays as it was."""
-
-    def __init__(self, names: Sequence[str], action: Callable[[ModuleType], None]) -> None:
-        self._names = frozenset(names)
-        self._action = action
-        self._searching: set[str] = set()
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Let the other finders find it, and watch what their loader loads."""
-        if fullname not in self._names or fullname in self._searching:
-            return None
-        self._searching.add(fullname)  # another tool's finder may ask everybody, us included
-        try:
-            for finder in sys.meta_path:
-                spec = finder.find_spec(fullname, path, target) if hasattr(finder, "find_spec") else None
-                if spec is not None:
-                    self._watch(spec)
-                    return spec
-        finally:
-            self._searching.discard(fullname)
-        return None
-
-    def _watch(self, spec: ModuleSpec) -> None:
-        """Shadow the loader's method for one call: its type, which others look at, stays."""
-        loader: Any = spec.loader
-        original = getattr(loader, "exec_module", None)
-        if original is None:
-            return
-
-        def exec_module(module: ModuleType) -> None:
-            vars(loader).pop("exec_module", None)
-            original(module)
-            _guarded(self._action, module)
-
-        vars(loader)["exec_module"] = exec_module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ from kerasdiag.fit_call import find_fit_call
 from kerasdiag.profiler.attach import NO_FIT
 from kerasdiag.profiler.callback import BottleneckProfiler, guarded
 from kerasdiag.profiler.end_process import end_process
-from kerasdiag.profiler.publisher import TERMINAL, Publisher, path_with_rank, print_line, print_panel
+from kerasdiag.profiler.publisher import TERMINAL, Publisher, print_line, print_panel
 from kerasdiag.profiler.stopping_rule import STABLE_STEPS, TIME_LIMIT_S, Ending, StoppingRule
 from kerasdiag.report.price import price_of_waiting
 
@@ -26,7 +27,7 @@ OUR_FILES = (os.path.dirname(os.path.abspath(__file__)), os.path.abspath(compat.
 
 ENDINGS = {
     Ending.STABLE: f"the verdict has been clear and the same for {STABLE_STEPS} steps",
-    Ending.TIME_OVER: f"{TIME_LIMIT_S:.0f} s of training are over; the verdict was not stable yet",
+    Ending.TIME_OVER: f"the first step was {TIME_LIMIT_S:.0f} s ago; the verdict was not stable yet",
 }
 NO_VERDICT = "this fit cannot be measured, so no verdict will come"
 
@@ -44,7 +45,7 @@ class EveryFit:
         self.rule = StoppingRule(clock) if until_verdict else None
         self.last: Diagnosis | None = None
         self._output = Path(output) if output else None
-        self._outputs: list[Path] = []
+        self._publishers: list[Publisher] = []
         self._fits = 0
         self._named: set[str] = set()
 
@@ -53,11 +54,18 @@ class EveryFit:
         left_out = [callback for callback in _flat(callbacks) if self.rule and compat.writes_checkpoints(callback)]
         if not left_out:
             return callbacks
+        chosen = [callback for callback in _flat(callbacks) if not compat.writes_checkpoints(callback)]
         names = list(dict.fromkeys(type(callback).__name__ for callback in left_out))
         if not self._named.issuperset(names):
             self._named.update(names)
             _say(f"Left out until the verdict: {', '.join(names)}. A model of a few steps is not worth keeping.")
-        return [callback for callback in _flat(callbacks) if not compat.writes_checkpoints(callback)]
+        return chosen
+
+    def choose_in(self, container: Any) -> None:
+        """Do the same in a container that the script has made itself and passed to ``fit``."""
+        chosen = self.choose(container.callbacks)
+        if chosen is not container.callbacks:
+            container.callbacks = chosen  # the old list is being called through
 
     def complete(self, container: Any, model: Any, params: dict[str, Any] | None) -> None:
         """Add a profiler to a container of callbacks; it stays silent beside one that the script has brought."""
@@ -79,13 +87,14 @@ class EveryFit:
             return None
         targets: list[str | Path] = [] if has_own else [TERMINAL]
         if self._output is not None:
-            self._outputs.append(numbered(self._output, self._fits))
-            targets.append(self._outputs[-1])
-        return Publisher(targets, panel_on_stderr=True)
+            targets.append(numbered(self._output, self._fits))
+        publisher = Publisher(targets, panel_on_stderr=True)
+        self._publishers.append(publisher)
+        return publisher
 
     def conclude(self) -> None:
         """Say at the end of the script what no panel has said."""
-        written = [path for path in map(path_with_rank, self._outputs) if path.exists()]
+        written = [path for publisher in self._publishers for path in publisher.written]
         if written:
             _say(f"wrote {', '.join(map(str, written))}")
         if not self._fits:
@@ -97,8 +106,9 @@ class EveryFit:
     def end(self, diagnosis: Diagnosis, why: str) -> NoReturn:
         """Print verdict, next line and price, and end the process."""
         try:
-            if process_rank().rank == 0:
-                print_panel(diagnosis, sys.stderr)
+            with contextlib.suppress(Exception):  # stderr may be closed, or have lost its reader
+                if process_rank().rank == 0:
+                    print_panel(diagnosis, sys.stderr)
             _say(price_of_waiting(diagnosis))
             _say(f"Ended by --until-verdict after {diagnosis.profile.steps.num_steps} steps: {why}.")
             self.rule = None
@@ -126,8 +136,10 @@ class FitProfiler(BottleneckProfiler):
     @guarded
     def on_train_begin(self, logs: Any = None) -> None:
         """Begin to measure, if it is a fit: a script's own loop may drive a container, too."""
-        if find_fit_call(self.model) is None:
+        fit = find_fit_call(self.model)
+        if fit is None:
             return
+        self._every_fit.choose_in(fit.callbacks)
         publisher = self._every_fit.begin_fit(has_own=self._has_own)
         if publisher is None:
             return

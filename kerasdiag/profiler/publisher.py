@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -43,6 +44,7 @@ class Publisher:
         targets = [] if report is None else list(report) if isinstance(report, (list, tuple)) else [report]
         self.on_terminal = TERMINAL in targets
         self.paths: list[Path] = []
+        self.written: list[Path] = []  # whole, and by us; the path of this process' rank
         for target in targets:
             if target == TERMINAL:
                 continue
@@ -73,19 +75,30 @@ class Publisher:
         self._announced = diagnosis.verdict
         if self._prints():
             # On a line of its own: Keras' progress bar leaves the cursor behind it.
-            self._write(lambda: print_line(diagnosis.statement))
+            print_line(diagnosis.statement)
 
     def conclude(self, diagnosis: Diagnosis) -> None:
         """Print the panel and write the files."""
         self.write_files(diagnosis)
-        if self._prints():
-            self._write(lambda: print_panel(diagnosis, sys.stderr if self._panel_on_stderr else sys.stdout))
+        if not self._prints():
+            return
+        if self._panel_on_stderr:
+            with contextlib.suppress(Exception):  # a warning would go where the panel could not go
+                print_panel(diagnosis, sys.stderr)
+        else:
+            self._write(lambda: print_panel(diagnosis, sys.stdout))
 
     def write_files(self, diagnosis: Diagnosis) -> None:
         """Write the report files, whole or not at all."""
         for path in self.paths:
             target = path_with_rank(path)
-            self._guard(str(path), lambda target=target: _write_report(target, diagnosis))  # type: ignore[misc]
+            self._guard(str(path), lambda target=target: self._write_report(target, diagnosis))  # type: ignore[misc]
+
+    def _write_report(self, path: Path, diagnosis: Diagnosis) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, renderer_for(path)(diagnosis))
+        if path not in self.written:
+            self.written.append(path)
 
     def remember(self, diagnosis: Diagnosis) -> None:
         """Keep the profile in the cache directory, for the next run; without a verdict it is no evidence."""
@@ -120,25 +133,39 @@ def path_with_rank(path: Path) -> Path:
 
 
 def print_line(statement: str) -> None:
-    """Print one line of ours on stderr, behind whatever the training has printed so far."""
-    stream = sys.stderr
-    if not can_encode(stream, statement):
-        statement = statement.encode("ascii", "replace").decode("ascii")
-    sys.stdout.flush()
-    stream.write(f"\n[kerasdiag] {statement}\n")
-    stream.flush()
+    """Print one line of ours on stderr, behind whatever the training has printed so far; it never raises.
+
+    Stderr may be closed, or have lost its reader: what kerasdiag does must not depend on being heard.
+    """
+    with contextlib.suppress(Exception):
+        stream = sys.stderr
+        if not can_encode(stream, statement):
+            statement = statement.encode("ascii", "replace").decode("ascii")
+        _write_through(stream, f"\n[kerasdiag] {statement}\n")
 
 
 def print_panel(diagnosis: Diagnosis, stream: TextIO) -> None:
     """Print the panel, behind whatever the training has printed so far."""
-    sys.stdout.flush()
-    stream.write("\n" + render_for(stream, diagnosis))
+    _write_through(stream, "\n" + render_for(stream, diagnosis))
+
+
+def _write_through(stream: TextIO, text: str) -> None:
+    """Write to a stream and, where it is one of Python's own, past its buffer.
+
+    What cannot be written would stay in the buffer, and Python's last flush of it fails again: the
+    process of a script that never wrote to stderr would end with exit code 120.
+    """
+    with contextlib.suppress(Exception):  # stdout may be closed while stderr is not
+        sys.stdout.flush()
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    if raw is None:
+        stream.write(text)
+        stream.flush()
+        return
     stream.flush()
-
-
-def _write_report(path: Path, diagnosis: Diagnosis) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, renderer_for(path)(diagnosis))
+    rest = text.replace("\n", os.linesep).encode(stream.encoding, stream.errors or "strict")
+    while rest:
+        rest = rest[raw.write(rest) or 0 :]
 
 
 def why_unwritable(path: Path) -> str | None:

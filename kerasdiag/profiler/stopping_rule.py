@@ -66,15 +66,14 @@ class StoppingRule:
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._trained_s = 0.0
+        self._first_step_s: float | None = None
         self.begin_fit()
 
     def begin_fit(self) -> None:
-        """Forget the verdict of the fit before, but not its time; what lies between fits is not counted."""
+        """Forget the verdict of the fit before, but not when its first step was."""
         self._stable = StableVerdict()
         self._judged_rows = 0
         self._next_look = MIN_MEASURED_STEPS + STABLE_STEPS - 1
-        self._last_step_s: float | None = None
 
     def after_step(self, measured_steps: int, read_profile: Callable[[], RunProfile]) -> Ending | None:
         """Return why the training may end here, or None.
@@ -84,15 +83,14 @@ class StoppingRule:
             read_profile: Returns what was measured so far; called only when needed.
         """
         now_s = self._clock()
-        if self._last_step_s is not None:
-            self._trained_s += now_s - self._last_step_s
-        self._last_step_s = now_s
+        if self._first_step_s is None:
+            self._first_step_s = now_s
         if measured_steps >= self._next_look:
             self._judge(read_profile())
             self._next_look = measured_steps + self._stable.steps_to_go
         if self._stable.is_stable:
             return Ending.STABLE
-        return Ending.TIME_OVER if self._trained_s >= TIME_LIMIT_S else None
+        return Ending.TIME_OVER if now_s - self._first_step_s >= TIME_LIMIT_S else None
 
     def _judge(self, profile: RunProfile) -> None:
         for steps in _beginnings(profile.steps, self._judged_rows):

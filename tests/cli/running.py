@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +28,21 @@ def environment(**variables):
     if os.environ.get("KERASDIAG_TEST_ENVIRONMENT") == "tfkeras":
         given["TF_USE_LEGACY_KERAS"] = "1"
     return {name: value for name, value in given.items() if value is not None}
+
+
+@contextlib.contextmanager
+def default_signals():
+    """Undo for a child what it would inherit from ``nohup`` and from a shell's ``&``: signals that are ignored.
+
+    A signal that has a handler here, whichever, has none in a new program.
+    """
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)
 
 
 def start(command, arguments, cwd, **variables):

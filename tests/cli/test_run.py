@@ -10,7 +10,7 @@ import textwrap
 import time
 
 import pytest
-from cli.running import PLAIN, ROOT, RUN, both, environment, run, said, start
+from cli.running import PLAIN, ROOT, RUN, both, default_signals, environment, run, said, start
 
 from kerasdiag.cli import main
 from kerasdiag.cli.launch import module_exists, python_options
@@ -76,6 +76,17 @@ def test_nothing_is_seen_without_a_pythonpath(project):
 
 
 CALL_MAIN = "import sys; sys.path.insert(0, {root!r}); from kerasdiag.cli import main; sys.exit(main())"
+
+
+def test_modules_of_the_script_are_not_taken_for_ours(project):
+    """Nothing that Python itself has not loaded: a packaging.py or random.py beside the script is the one it gets."""
+    write(project / "look.py", "import sys; print(*sys.modules)")
+    before, after = (set(run(command, ["look.py"], project)[1].split()) for command in (PLAIN, RUN))
+    assert after - before <= {"__future__", "atexit"}
+    for name in ("packaging", "random", "platform", "json"):
+        write(project / "own" / f"{name}.py", f"print('own {name}')")
+    write(project / "own" / "look.py", "import packaging, random, platform, json")
+    assert both(["own/look.py"], project)[1].count("own") == 4
 
 
 def test_sitecustomize_of_the_machine_still_runs(project):
@@ -185,7 +196,8 @@ def test_signals_reach_the_script(project, number):
     for script, expected in (("waits.py", -number), ("handles.py", 7)):
         outcomes = []
         for command in (PLAIN, RUN):
-            process = start(command, [script], project)
+            with default_signals():
+                process = start(command, [script], project)
             try:
                 assert int(process.stdout.readline()) == process.pid
                 time.sleep(0.3)  # else it may still be in print
@@ -210,6 +222,24 @@ def test_reader_that_leaves_is_the_scripts_business(project):
         )
         codes.append((result.stdout, "BrokenPipeError" in result.stderr))
     assert codes[0] == codes[1]
+
+
+@pytest.mark.parametrize("closing", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_stream_is_the_scripts_business(project, closing):
+    """A script without stdout or stderr runs as under plain python; a mistake still has exit code 2."""
+    write(project / "notes.py", "import sys; open('note', 'w').write(repr([sys.stdout is None, sys.stderr is None]))")
+    results = []
+    for command, name in ((PLAIN, "notes.py"), (RUN, "notes.py"), (RUN, "absent.py")):
+        shell = ["bash", "-c", " ".join([*command, name, closing])]
+        result = subprocess.run(
+            shell, cwd=project, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        )
+        note = project / "note"
+        results.append((result.returncode, result.stdout, note.read_text() if note.exists() else None))
+        note.unlink(missing_ok=True)
+    assert results[0] == results[1]
+    assert results[0][0] == 0
+    assert results[2] == (2, "", None)
 
 
 def test_disabled_run_is_plain_python(project):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import sys
 import textwrap
 import time
@@ -12,7 +13,7 @@ import time
 import psutil
 import pytest
 from builders import write_photos
-from cli.running import PLAIN, RUN, panels, run, said, start, without_ours
+from cli.running import PLAIN, RUN, default_signals, environment, panels, run, said, start, without_ours
 from keras_api import IS_KERAS_2
 
 from kerasdiag import RunProfile
@@ -125,7 +126,8 @@ def test_ctrl_c_shows_the_panel_and_ends_as_plain_python(script, tmp_path):
         from scripted import make_scripted_model, sleeping_dataset
         make_scripted_model(0.004).fit(sleeping_dataset(0.008, 4000), verbose=0)
     """)
-    process = start(RUN, [name], tmp_path)
+    with default_signals():
+        process = start(RUN, [name], tmp_path)
     try:
         heard = []
         for line in process.stderr:
@@ -378,6 +380,44 @@ def test_until_verdict_ends_at_once_where_no_verdict_can_come(script, tmp_path):
     assert not (tmp_path / "saved.txt").exists()
 
 
+@pytest.mark.keras
+def test_until_verdict_leaves_a_loop_of_the_scripts_own_alone(script, tmp_path):
+    """Its checkpoint is written, as it trains to its end; that of a fit in a subclass, or in a container, is not."""
+    name = script("""
+        import numpy
+        numpy.Inf = numpy.inf  # ModelCheckpoint of Keras 3.3 asks NumPy 2 for it
+        from trainings import fit_arguments, keras, make_model
+
+        class Trainer(keras.Model):
+            def fit(self, *args, **kwargs):
+                return super().fit(*args, **kwargs)
+
+        def keeps(name):
+            return keras.callbacks.ModelCheckpoint(name + ".weights.h5", save_weights_only=True)
+
+        arguments = fit_arguments("arrays")
+        model = make_model()
+        callbacks = keras.callbacks.CallbackList([keeps("loop")], model=model)
+        callbacks.on_train_begin()
+        callbacks.on_epoch_begin(0)
+        model.train_on_batch(arguments["x"][:8], arguments["y"][:8])
+        callbacks.on_epoch_end(0, {"loss": 1.0})
+        callbacks.on_train_end()
+
+        trainer = Trainer(model.inputs, model.outputs)
+        trainer.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+        trainer.fit(**arguments, verbose=0, callbacks=[keeps("fit")])
+        if hasattr(trainer, "fit_generator"):
+            trainer.fit_generator(fit_arguments("python-generator")["x"], 9, verbose=0, callbacks=[keeps("generator")])
+        made = keras.callbacks.CallbackList([keeps("container")], add_history=True, model=model, epochs=1, steps=9)
+        model.fit(**arguments, verbose=0, callbacks=made)
+    """)
+    code, _, errors = run([*RUN, "--until-verdict"], [name], tmp_path)
+    assert code == 0, errors
+    assert {path.name.split(".")[0] for path in tmp_path.glob("*.weights.h5*")} == {"loop"}
+    assert "Left out until the verdict: ModelCheckpoint." in " ".join(said(errors))
+
+
 def test_until_verdict_beside_a_profiler_of_the_script(script, tmp_path):
     """It ends there, too, with one panel."""
     name = script("""
@@ -406,3 +446,30 @@ def test_disabled_run_trains_as_plain_python(script, tmp_path):
     assert (code, output) == (0, "")
     assert "kerasdiag" not in errors
     assert list(tmp_path.glob("best.weights.h5*"))
+
+
+# How stderr is taken away -> the shell's word for it.
+UNHEARD = {"no reader": "2>&1 >/dev/null | true", "closed": "2>&- >/dev/null"}
+
+
+@pytest.mark.parametrize("how", UNHEARD)
+@pytest.mark.parametrize("options", [[], ["--until-verdict"]])
+def test_stderr_that_nobody_reads_changes_nothing(script, tmp_path, how, options):
+    """The checkpoint of the user is replaced only in a run to the end, and the exit code is 0 as under plain python."""
+    name = script("""
+        import os, time
+        import numpy
+        numpy.Inf = numpy.inf  # ModelCheckpoint of Keras 3.3 asks NumPy 2 for it
+        time.sleep(0.5)  # the reader has left
+        from keras_api import keras
+        from scripted import make_scripted_model, sleeping_dataset
+        checkpoint = keras.callbacks.ModelCheckpoint("best.weights.h5", save_weights_only=True)
+        make_scripted_model(0.004).fit(sleeping_dataset(0.01, 30), verbose=0, callbacks=[checkpoint])
+    """)
+    kept = tmp_path / "best.weights.h5"
+    kept.write_text("a week of training")
+    line = " ".join([*RUN, *options, name])
+    shell = ["bash", "-c", f"( {line}; echo $? > code ) {UNHEARD[how]}"]
+    subprocess.run(shell, cwd=tmp_path, env=environment(), timeout=240, check=True)
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert (kept.read_bytes() == b"a week of training") is bool(options)

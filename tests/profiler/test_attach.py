@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.machinery
 import sys
+import types
 
 import pytest
 
+from kerasdiag.cli.startup.sitecustomize import AfterImport
 from kerasdiag.profiler import attach
-from kerasdiag.profiler.attach import AfterImport, join_containers
+from kerasdiag.profiler.attach import join_containers
 from kerasdiag.profiler.every_fit import numbered
 
 KERAS = """
@@ -20,6 +22,15 @@ class CallbackList:
 
 def fit(callbacks=None, **arguments):
     return CallbackList(callbacks, **arguments).callbacks
+
+def fit_generator(callbacks=None):
+    return fit(callbacks)
+
+def fit_loop(callbacks=None):
+    return configure(callbacks)
+
+def configure(callbacks):
+    return CallbackList(callbacks).callbacks
 
 def evaluate(callbacks=None):
     return CallbackList(callbacks).callbacks
@@ -97,11 +108,35 @@ def test_module_that_fails_or_is_missing_fails_as_without_us(tiny_keras, tmp_pat
     assert not seen
 
 
-def test_fault_of_ours_does_not_reach_the_import(tiny_keras, caplog):
-    """The script has its Keras; the log has a line."""
+def test_loader_without_attributes_loads_as_without_us(tiny_keras):
+    """One with slots, or one that is a class: the script has its Keras, and the profiler stays away."""
+
+    class Slots:
+        __slots__ = ()
+
+        def create_module(self, spec):
+            return None
+
+        def exec_module(self, module):
+            module.CallbackList = "found"
+
+    class Static:
+        create_module = staticmethod(lambda spec: None)
+        exec_module = staticmethod(lambda module: vars(module).update(CallbackList="found"))
+
+    for loader in (Slots(), Static):
+        spec = importlib.machinery.ModuleSpec("tiny_keras", loader)
+        finder = types.SimpleNamespace(find_spec=lambda *_, spec=spec: spec)
+        sys.meta_path[:0] = [AfterImport(["tiny_keras"], lambda module: None), finder]
+        assert tiny_keras().CallbackList == "found"
+        del sys.meta_path[:2], sys.modules["tiny_keras"]
+
+
+def test_fault_of_ours_does_not_reach_the_import(tiny_keras, capfd):
+    """The script has its Keras; stderr has a line."""
     sys.meta_path.insert(0, AfterImport(["tiny_keras"], lambda module: 1 / 0))
     assert tiny_keras().fit() == []
-    assert "could not join" in caplog.text
+    assert "could not be started (ZeroDivisionError" in capfd.readouterr().err
 
 
 # --- The container ---------------------------------------------------------------------------------
@@ -136,6 +171,20 @@ def test_evaluate_is_left_alone(joined):
     assert not joins.completed
 
 
+def test_checkpoints_of_a_loop_of_the_scripts_own_stay(joined):
+    """Only what a fit of Keras makes is chosen from; a function of the script may be called fit, and run inside of one."""
+    module, _ = joined
+
+    def fit(callbacks):
+        return module.CallbackList(callbacks).callbacks
+
+    assert module.CallbackList(["checkpoint"]).callbacks == ["checkpoint", "profiler"]
+    assert fit(["checkpoint"]) == ["checkpoint", "profiler"]
+    assert module.fit_generator(["own", "checkpoint"]) == ["own", "profiler"]
+    module.fit.__globals__["configure"] = fit
+    assert module.fit_loop(["checkpoint"]) == ["checkpoint", "profiler"]
+
+
 def test_forked_child_is_left_alone(tiny_keras):
     """Its fits would write over the files of the parent."""
     module, joins = tiny_keras(), Joins()
@@ -154,7 +203,7 @@ def test_fault_of_ours_does_not_reach_the_fit(joined, caplog):
 def test_class_that_is_passed_on_is_joined_once(tiny_keras, monkeypatch):
     """keras.callbacks shows the class of keras.src.callbacks."""
     module = tiny_keras()
-    attachment = attach._Attachment(until_verdict=False, output=None)
+    attachment = attach.Attachment(until_verdict=False, output=None)
     attachment.join_containers_of(module)
     joined_init = module.CallbackList.__init__
     attachment.join_containers_of(module)

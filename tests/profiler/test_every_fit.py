@@ -10,9 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from builders import make_profile
 
 import kerasdiag
 from kerasdiag import compat
+from kerasdiag.diagnosis import diagnose
 from kerasdiag.profiler import every_fit as every_fit_module
 from kerasdiag.profiler.callback import BottleneckProfiler
 from kerasdiag.profiler.every_fit import EveryFit, FitProfiler
@@ -52,6 +54,26 @@ def test_checkpoints_are_left_out_until_the_verdict(capsys):
     assert heard.err.count("Left out") == 1
 
 
+class Unheard:
+    """A stderr that has lost its reader."""
+
+    encoding, errors = "utf-8", "strict"
+
+    def write(self, text):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    flush = isatty = lambda self: self.write("")
+
+
+@pytest.mark.parametrize("stream", [Unheard(), None])
+def test_checkpoints_are_left_out_where_nobody_hears_it(monkeypatch, stream):
+    """A print that fails must not give the checkpoint back: it would be replaced by a model of a few steps."""
+    every_fit, logger = EveryFit(until_verdict=True), Logger()
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert every_fit.choose([ModelCheckpoint(), logger]) == [logger]
+    every_fit.conclude()
+
+
 @pytest.mark.parametrize("until_verdict", [True, False])
 def test_other_callbacks_are_passed_on_as_they_came(until_verdict, capsys):
     """The very object: None, a list, something that Keras will refuse; and every checkpoint in a plain run."""
@@ -62,6 +84,26 @@ def test_other_callbacks_are_passed_on_as_they_came(until_verdict, capsys):
     for callbacks in given:
         assert every_fit.choose(callbacks) is callbacks
     assert capsys.readouterr().err == ""
+
+
+def test_checkpoints_in_a_container_of_the_scripts_own_are_left_out_once_it_fits(monkeypatch):
+    """Made outside of the fit it may serve anything; what is passed to a fit is judged there."""
+    logger, model = Logger(), object()
+    joined = container(logger, [ModelCheckpoint()])
+    every_fit = EveryFit(until_verdict=True)
+    every_fit.complete(joined, model, {})
+    profiler = joined.callbacks[-1]
+    monkeypatch.setattr(profiler, "_publisher", None)
+    monkeypatch.setattr(BottleneckProfiler, "on_train_begin", lambda *_: None)
+    profiler.on_train_begin()
+    assert len(joined.callbacks) == 3
+    joined.on_train_batch_end = None
+
+    def fit(self, callbacks):
+        profiler.on_train_begin()
+
+    fit(model, joined)
+    assert joined.callbacks == [logger, profiler]
 
 
 def test_profiler_is_added_last_and_knows_the_fit():
@@ -115,6 +157,20 @@ def test_only_rank_0_speaks(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_only_what_was_written_is_said_to_be(tmp_path, capsys):
+    """A file of the day before, in a place that can no longer be written, is none of this run."""
+    diagnosis = diagnose(make_profile(0.05, 0.05, 40))
+    every_fit = EveryFit(output=str(tmp_path / "run.kdprof.json"))
+    every_fit.begin_fit(has_own=True).write_files(diagnosis)
+    (tmp_path / "run-2.kdprof.json").mkdir()
+    with pytest.warns(UserWarning, match="it is a folder"):
+        every_fit.begin_fit(has_own=True).write_files(diagnosis)
+    (tmp_path / "run-3.kdprof.json").write_text("of the day before")
+    every_fit.begin_fit(has_own=True)
+    every_fit.conclude()
+    assert capsys.readouterr().err.strip() == f"[kerasdiag] wrote {tmp_path / 'run.kdprof.json'}"
+
+
 @pytest.mark.keras
 def test_minute_that_is_over_ends_a_slow_training(monkeypatch, capsys):
     """Seven steps in more than 60 s: no verdict, said so, with the price of what was seen."""
@@ -139,7 +195,7 @@ def test_minute_that_is_over_ends_a_slow_training(monkeypatch, capsys):
     assert heard.out == ""
     assert "Not enough data: 2 steps" in heard.err
     assert "per epoch of 50 steps" in heard.err
-    assert "Ended by --until-verdict after 7 steps: 60 s of training are over" in heard.err
+    assert "Ended by --until-verdict after 7 steps: the first step was 60 s ago" in heard.err
 
 
 # --- Tracebacks ------------------------------------------------------------------------------------
