@@ -141,31 +141,20 @@ def print_line(statement: str) -> None:
         stream = sys.stderr
         if not can_encode(stream, statement):
             statement = statement.encode("ascii", "replace").decode("ascii")
-        _write_through(stream, f"\n[kerasdiag] {statement}\n")
+        _write(stream, f"\n[kerasdiag] {statement}\n")
 
 
 def print_panel(diagnosis: Diagnosis, stream: TextIO) -> None:
     """Print the panel, behind whatever the training has printed so far."""
-    _write_through(stream, "\n" + render_for(stream, diagnosis))
+    _write(stream, "\n" + render_for(stream, diagnosis))
 
 
-def _write_through(stream: TextIO, text: str) -> None:
-    """Write to a stream and, where it is one of Python's own, past its buffer.
-
-    What cannot be written would stay in the buffer, and Python's last flush of it fails again: the
-    process of a script that never wrote to stderr would end with exit code 120.
-    """
+def _write(stream: TextIO, text: str) -> None:
+    """Write behind what the training has printed on stdout so far."""
     with contextlib.suppress(Exception):  # stdout may be closed while stderr is not
         sys.stdout.flush()
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
-    if raw is None:
-        stream.write(text)
-        stream.flush()
-        return
+    stream.write(text)
     stream.flush()
-    rest = text.replace("\n", os.linesep).encode(stream.encoding, stream.errors or "strict")
-    while rest:
-        rest = rest[raw.write(rest) or 0 :]
 
 
 def why_unwritable(path: Path) -> str | None:

@@ -29,7 +29,7 @@ UNTIL_VERDICT_VARIABLE = "KERASDIAG_RUN_UNTIL_VERDICT"
 
 
 def tell(sentence: str) -> None:
-    """Say it on stderr if that is there; past its buffer, whose last flush would fail where nobody reads it."""
+    """Say it on stderr, if somebody is there."""
     try:
         sys.stderr.flush()
         os.write(sys.stderr.fileno(), f"\n[kerasdiag] {sentence}\n".encode("ascii", "replace"))
