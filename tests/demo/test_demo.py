@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from builders import write_photos
+from cli.running import default_signals
 
 import kerasdiag
 from kerasdiag import RunProfile
@@ -75,7 +76,7 @@ def test_the_user_s_images_are_only_read(tmp_path):
 def test_it_leaves_nothing_behind_when_it_is_ended(tmp_path, number):
     """kill and Ctrl-C: the images go."""
     environment = {**os.environ, "PYTHONPATH": str(Path(kerasdiag.__file__).parents[1]), "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
+    with default_signals(), subprocess.Popen(
         [sys.executable, "-m", "kerasdiag", "demo", "--images", "4000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=tmp_path,
     ) as process:  # fmt: skip

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cli.running import default_signals
 
 import kerasdiag
 from kerasdiag import RunProfile
@@ -41,11 +42,12 @@ def test_ctrl_c_loses_nothing(tmp_path, delay_s):
     path = os.pathsep.join([str(Path(kerasdiag.__file__).parents[1]), str(TESTS)])
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
-    process = subprocess.Popen(
-        [sys.executable, str(script)], cwd=tmp_path, text=True, encoding="utf-8",
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-    )  # fmt: skip
+    with default_signals():
+        process = subprocess.Popen(
+            [sys.executable, str(script)], cwd=tmp_path, text=True, encoding="utf-8",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+        )  # fmt: skip
     try:
         for line in process.stderr:
             if line.startswith("[kerasdiag]"):
