@@ -21,11 +21,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from profile_a_run import import_keras, read_rows
+from profile_a_run import add_data_arguments, import_keras, read_rows
 
 from kerasdiag import BottleneckProfiler, autofix  # (1)
 
@@ -86,10 +85,7 @@ def train(model, train_data, val_data, **arguments):
 def parse_arguments(arguments=None):
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, metavar="DATA", help="a folder of images, or a CSV file")
-    parser.add_argument("--x-col", default="path", help="column of the paths (default: path)")
-    parser.add_argument("--y-col", default="label", help="column of the labels (default: label)")
-    parser.add_argument("--rows", type=int, default=1500, help="repeat the rows to at least so many (default: 1500)")
+    add_data_arguments(parser)
     parser.add_argument("--size", type=int, help="height and width in pixels (default: 300)")
     parser.add_argument("--batch-size", type=int, help="images in a batch (default: 32)")
     parser.add_argument("--epochs", type=int, default=2, help="epochs (default: 2)")

@@ -98,13 +98,18 @@ def make_model(keras, size: int, classes: int):
     return model
 
 
-def parse_arguments(arguments=None):
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_data_arguments(parser):
+    """Which images, and how many."""
     parser.add_argument("data", type=Path, metavar="DATA", help="a folder of images, or a CSV file")
     parser.add_argument("--x-col", default="path", help="column of the paths (default: path)")
     parser.add_argument("--y-col", default="label", help="column of the labels (default: label)")
     parser.add_argument("--rows", type=int, default=1500, help="repeat the rows to at least so many (default: 1500)")
+
+
+def parse_arguments(arguments=None):
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_data_arguments(parser)
     parser.add_argument("--size", type=int, default=300, help="height and width in pixels (default: 300)")
     parser.add_argument("--batch-size", type=int, default=32, help="images in a batch (default: 32)")
     parser.add_argument("--epochs", type=int, default=1, help="epochs (default: 1)")

@@ -36,12 +36,12 @@ def photos(tmp_path_factory):
     return folder
 
 
-def run_example(*arguments, cwd, check=True, script="profile_a_run.py"):
+def run_example(*arguments, cwd, check=True, script="profile_a_run.py", under=()):
     environment = {**os.environ, "PYTHONPATH": str(Path(kerasdiag.__file__).parents[1]), "PYTHONIOENCODING": "utf-8"}
     if os.environ.get("KERASDIAG_TEST_ENVIRONMENT") == "tfkeras":
         environment["TF_USE_LEGACY_KERAS"] = "1"
     return subprocess.run(
-        [sys.executable, str(EXAMPLES / script), *map(str, arguments)],
+        [sys.executable, *under, str(EXAMPLES / script), *map(str, arguments)],
         capture_output=True, text=True, encoding="utf-8", timeout=600, cwd=cwd, env=environment, check=check,
     )  # fmt: skip
 
@@ -69,19 +69,23 @@ def test_profile_a_run_on_a_csv(photos, tmp_path):
     assert RunProfile.load(tmp_path / "run.kdprof.json").steps.num_steps == 27
 
 
-def fix_a_generator(photos, *arguments, cwd):
+def fix_a_generator(photos, *arguments, cwd, under=()):
     """Tiny; and one epoch where Keras itself trains every second epoch on nothing under steps_per_epoch."""
     epochs = 1 if KERAS_3_EMPTIES_EPOCHS else 2
     tiny = ["--tiny", "--rows", "80", "--epochs", epochs]
-    return run_example(photos, *tiny, *arguments, cwd=cwd, script="fix_a_generator.py"), epochs
+    return run_example(photos, *tiny, *arguments, cwd=cwd, script="fix_a_generator.py", under=under), epochs
 
 
 def test_fix_a_generator_before(photos, tmp_path):
-    """The article's script as it was: fit_generator with 16 workers on Keras 2, fit on Keras 3."""
-    result, epochs = fix_a_generator(photos, "--without", cwd=tmp_path)
+    """The article's script as it was, under `kerasdiag run`: fit_generator on Keras 2, fit on Keras 3, 16 workers."""
+    run = ["-m", "kerasdiag", "run", "-o", "before.kdprof.json"]
+    result, epochs = fix_a_generator(photos, "--without", cwd=tmp_path, under=run)
     assert epochs == 1 or f"Epoch {epochs}/{epochs}" in result.stdout
     assert "val_loss" in result.stdout
-    assert "kerasdiag" not in result.stderr
+    assert "kerasdiag" not in result.stdout  # the script itself has nothing of it
+    profile = RunProfile.load(tmp_path / "before.kdprof.json")
+    assert (profile.training_input.class_name, profile.training_input.workers) == ("DataFrameIterator", 16)
+    assert profile.steps.num_steps == 18 * epochs
     assert ("fit_generator" in result.stderr) is IS_KERAS_2  # Keras 2 says that it is deprecated
 
 

@@ -6,9 +6,9 @@ import csv
 import os
 from pathlib import Path
 
+from kerasdiag.environment.data_files import IMAGE_SUFFIXES
 from kerasdiag.errors import DataError
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff")
 # Classes where the images have none; speed does not depend on them.
 _DUMMY_CLASSES = 10
 
@@ -75,7 +75,7 @@ def _of_folder(folder: Path) -> list[tuple[str, str]]:
         Path(parent, name)
         for parent, _, names in os.walk(folder)
         for name in names
-        if name.lower().endswith(_SUFFIXES) and not name.startswith(".")  # ._photo.jpg of a Mac is no image
+        if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")  # ._photo.jpg of a Mac is no image
     ]
     return [(str(path), path.parent.name) for path in sorted(found)]
 

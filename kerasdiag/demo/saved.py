@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,20 @@ from kerasdiag.demo.outcome import Outcome, Run
 from kerasdiag.diagnosis import diagnose
 from kerasdiag.errors import DataError
 from kerasdiag.profile import RunProfile, write_whole
+from kerasdiag.profiler.publisher import why_unwritable
+
+_FIGURES = "demo.json"
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder, and see that files can be written there.
+def check_folder(folder: Path) -> None:
+    """See whether files can be written to a folder, which need not exist yet.
 
     Raises:
         DataError: They cannot.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _unwritable(folder: Path, error: OSError) -> DataError:
-    return DataError(f"{folder}: cannot be written ({error.strerror or error}). Choose another --save.")
+    reason = why_unwritable(folder / _FIGURES)
+    if reason is not None:
+        raise DataError(f"{folder}: cannot be written ({reason}). Choose another --save.")
 
 
 def save(outcome: Outcome, folder: Path) -> None:
@@ -44,9 +39,9 @@ def save(outcome: Outcome, folder: Path) -> None:
         for name, run in runs.items():
             if run is not None:
                 run.diagnosis.profile.save(folder / f"{name}.kdprof.json")
-        write_whole(folder / "demo.json", json.dumps(figures(outcome), indent=1) + "\n")
+        write_whole(folder / _FIGURES, json.dumps(figures(outcome), indent=1) + "\n")
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise DataError(f"{folder}: cannot be written ({error.strerror or error}). Choose another --save.") from error
 
 
 def load(folder: Path) -> Outcome:
@@ -57,7 +52,7 @@ def load(folder: Path) -> Outcome:
         ProfileFileError: A profile cannot be read.
     """
     try:
-        known = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
+        known = json.loads((folder / _FIGURES).read_text(encoding="utf-8"))
         runs = [
             Run(run["name"], diagnose(RunProfile.load(folder / f"{name}.kdprof.json")), run["batch_size"])
             for name, run in zip(("before", "best", "after"), known["runs"])

@@ -17,7 +17,7 @@ from kerasdiag.demo import training
 from kerasdiag.demo.outcome import Outcome, Run
 from kerasdiag.demo.photos import make_photos
 from kerasdiag.demo.rows import read_rows
-from kerasdiag.demo.saved import prepare, save
+from kerasdiag.demo.saved import check_folder, save
 from kerasdiag.demo.sizing import SizedModel, size_model
 from kerasdiag.demo.table import render
 from kerasdiag.diagnosis import Diagnosis, Verdict
@@ -68,7 +68,7 @@ def run_demo(options: DemoOptions) -> Outcome:
         DataError: TensorFlow or a package is missing, or the user's images cannot be used.
     """
     if options.save is not None:
-        prepare(options.save)  # before two minutes are spent
+        check_folder(options.save)  # before two minutes are spent
     keras = _import_keras()
     folder = Path(tempfile.mkdtemp(prefix="kerasdiag-demo-"))
     try:
@@ -170,8 +170,7 @@ def _rows(options: DemoOptions, folder: Path) -> list[tuple[str, str]]:
 
 
 def _sized(keras: Any, options: DemoOptions, classes: int, generator: Any, batch_s: float) -> SizedModel:
-    with _undrawn():
-        batch = generator[0]
+    batch = generator[0]
 
     def tell(one: SizedModel) -> None:
         _say(
@@ -184,18 +183,6 @@ def _sized(keras: Any, options: DemoOptions, classes: int, generator: Any, batch
         batch_s,
         tell,
     )
-
-
-@contextlib.contextmanager
-def _undrawn() -> Iterator[None]:
-    """Keep NumPy's stream where it was: the generator draws from it."""
-    import numpy as np
-
-    state = np.random.get_state()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(state)  # noqa: NPY002
 
 
 def _step_s(diagnosis: Diagnosis) -> float:

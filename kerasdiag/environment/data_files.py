@@ -17,7 +17,7 @@ from kerasdiag.environment.storage_class import FROM_SLOWEST
 from kerasdiag.errors import DoctorUsageError
 
 # What Keras' flow_from_directory and flow_from_dataframe take (keras/preprocessing/image.py).
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
 LISTING_S = 1.0  # a local disk lists about a million names in it; on a network it is what a user waits without asking
 SAMPLE_SIZE = 128
 _STORAGE_SAMPLE = 16  # links may lead from one folder to several disks
@@ -176,7 +176,7 @@ def _walk(folder: Path, request: DataRequest) -> Iterator[tuple[bool, str]]:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
                 elif not entry.name.startswith("."):
-                    yield entry.name.lower().endswith(_IMAGE_SUFFIXES), entry.path
+                    yield entry.name.lower().endswith(IMAGE_SUFFIXES), entry.path
 
 
 def _rows(path: Path, request: DataRequest) -> Iterator[tuple[bool, str]]:

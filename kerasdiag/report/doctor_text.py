@@ -13,7 +13,6 @@ from kerasdiag.report.console import make_text, stream_width, wants_color
 
 _WORDS = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.INFO: "note"}
 _COLORS = {Severity.ERROR: "red", Severity.WARN: "yellow", Severity.INFO: "cyan"}
-_FOUND = tuple(Status(str(severity)) for severity in Severity)
 # In this order; a check that could not do its work comes before one that was not asked to.
 _NOT_FOUND = (Status.CRASHED, Status.UNKNOWN, Status.SKIPPED, Status.OK)
 _STATUS_COLORS = {Status.CRASHED: "red", Status.UNKNOWN: "yellow", Status.OK: "green"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,6 +53,8 @@ def test_the_story_is_told_to_the_end(tmp_path):
     for file, run in (("before", figures["runs"][0]), ("best", figures["runs"][1]), ("after", figures["runs"][-1])):
         diagnosis = diagnose(RunProfile.load(tmp_path / "figures" / f"{file}.kdprof.json"))
         assert diagnosis.mean_step_s == run["step_s"]
+        workers = re.search(r"workers=(\d+)", run["name"])
+        assert diagnosis.profile.training_input.workers == (int(workers[1]) if workers else None)
         assert f"{run['batch_size'] / run['step_s']:,.0f}" in result.stdout
     assert not [path for path in tmp_path.rglob("*") if "kerasdiag-demo" in str(path)]
     assert not cache.exists()
