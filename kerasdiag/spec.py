@@ -43,12 +43,28 @@ class LoaderOptions:
         return height * width * channels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class ArrayData:
+    """What ``ImageDataGenerator.flow`` was given.
+
+    Attributes:
+        images: [rows, ...], images in the generator's data format and dtype. Not a copy.
+        extra_inputs: Further inputs of the model, [rows, ...] each.
+        targets: [rows, ...], or None.
+    """
+
+    images: np.ndarray[Any, Any]
+    extra_inputs: tuple[np.ndarray[Any, Any], ...] = ()
+    targets: Optional[np.ndarray[Any, Any]] = None
+
+
+# Arrays compare element by element, so these values are compared by what they hold, never by ==.
+@dataclass(frozen=True, eq=False)
 class AugmentationOptions:
     """The arguments of ``ImageDataGenerator`` that change pixels; names and meaning are Keras' own.
 
     ``zoom_range`` is the pair that Keras makes of it. ``mean``, ``std`` and
-    ``zca_whitening_matrix`` are what ``ImageDataGenerator.fit`` left behind.
+    ``zca_whitening_matrix`` are what ``ImageDataGenerator.fit`` left behind, None without it.
     """
 
     featurewise_center: bool = False
@@ -71,29 +87,36 @@ class AugmentationOptions:
     rescale: Any = None
     preprocessing_function: Any = None
     interpolation_order: int = 1
+    mean: Any = None
+    std: Any = None
+    zca_whitening_matrix: Any = None
 
 
-# Arrays compare element by element, so two specs are compared by what they hold, never by ==.
 @dataclass(frozen=True, eq=False)
 class GeneratorSpec:
     """Everything that decides what a generator yields.
 
     Attributes:
-        kind: Class of the iterator: ``"DataFrameIterator"``, ``"DirectoryIterator"`` ...
-        loader: What decides the stored pixels.
+        kind: Class of the iterator: ``"DataFrameIterator"``, ``"DirectoryIterator"`` or
+            ``"NumpyArrayIterator"``.
+        loader: What decides the pixels of a file; None where the images are an array.
+        arrays: The images and what goes with them, where they are an array; else None.
         augmentation: What happens to them after loading; None where the iterator has no
             ImageDataGenerator.
-        filepaths: Absolute or relative path of each row, as the generator opens it.
+        filepaths: Absolute or relative path of each row, as the generator opens it; empty for arrays.
         directory: The generator's ``directory``, or None where rows are named without one.
         class_mode: ``"categorical"``, ``"binary"``, ``"sparse"``, ``"raw"``, None ...
         class_indices: Class name to index, in the generator's order; None without classes.
         classes: Class index of each row, or a list of them for several labels a row.
-        targets: Targets of each row for ``class_mode="raw"``.
+        targets: Targets of each row for ``class_mode="raw"``; a list of them, one for each output of
+            the model, for ``"multi_output"``.
         sample_weight: Weight of each row, or None.
         batch_size: Rows in a full batch.
         shuffle: Whether each pass has an order of its own.
         seed: The generator's seed, or None.
         subset: ``"training"``, ``"validation"`` or None.
+        total_batches_seen: Batches that the generator has counted, which its seeds follow.
+        index_array: Its order of rows in the present pass, or None before its first batch.
         dtype: dtype of the batches.
         floatx: Keras' ``floatx`` when the spec was read.
         data_format: ``"channels_last"`` or ``"channels_first"``.
@@ -102,19 +125,22 @@ class GeneratorSpec:
     """
 
     kind: str
-    loader: LoaderOptions
+    loader: Optional[LoaderOptions]
+    arrays: Optional[ArrayData]
     augmentation: Optional[AugmentationOptions]
     filepaths: tuple[str, ...]
     directory: Optional[str]
     class_mode: Optional[str]
     class_indices: Optional[dict[str, int]]
     classes: Optional[tuple[Any, ...]]
-    targets: Optional[np.ndarray[Any, Any]]
+    targets: Any
     sample_weight: Optional[np.ndarray[Any, Any]]
     batch_size: int
     shuffle: bool
     seed: Optional[int]
     subset: Optional[str]
+    total_batches_seen: int = 0
+    index_array: Optional[np.ndarray[Any, Any]] = None
     dtype: str = "float32"
     floatx: str = "float32"
     data_format: str = "channels_last"
@@ -124,7 +150,43 @@ class GeneratorSpec:
     @property
     def num_rows(self) -> int:
         """Rows in one pass over the data."""
-        return len(self.filepaths)
+        return len(self.filepaths) if self.arrays is None else len(self.arrays.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels of an image, in this order whatever the data format."""
+        if self.loader is not None:
+            return self.loader.image_shape
+        shape = self.of_arrays.images.shape[1:]
+        return (*shape[1:], shape[0]) if self.channels_first else shape
+
+    @property
+    def batch_shape(self) -> tuple[int, int, int]:
+        """Shape of an image in a batch, in the generator's data format."""
+        height, width, channels = self.image_shape
+        return (channels, height, width) if self.channels_first else (height, width, channels)
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether the first axis of an image counts its channels."""
+        return self.data_format == "channels_first"
+
+    @property
+    def computing_dtype(self) -> str:
+        """What the generator computes in: Keras' ``floatx`` for files, the dtype of its batches for arrays."""
+        return self.floatx if self.arrays is None else self.dtype
+
+    @property
+    def of_files(self) -> LoaderOptions:
+        """``loader`` of a generator that reads files."""
+        assert self.loader is not None
+        return self.loader
+
+    @property
+    def of_arrays(self) -> ArrayData:
+        """``arrays`` of a generator that has them."""
+        assert self.arrays is not None
+        return self.arrays
 
     @property
     def batches_per_pass(self) -> int:

@@ -8,7 +8,7 @@ from keras_api import PyDataset, tf
 from repair.generators import ImageDataGenerator, make_generator, write_images
 
 from kerasdiag.errors import NotAGeneratorError, UnsupportedOptionError
-from kerasdiag.repair.plans.plan import check_supported
+from kerasdiag.repair.plans.supported import check_supported
 from kerasdiag.repair.read_generator import read_spec
 
 pytestmark = pytest.mark.keras
