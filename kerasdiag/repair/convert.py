@@ -70,7 +70,8 @@ def autofix(
         train_data = autofix(train_generator, profiler)
 
     Where the evidence says that the training waits for its data, the images are converted once to
-    a store in the cache directory and read from there. Otherwise the generator itself comes back,
+    a store in the cache directory and read from there; grayscale of more than 8 bits as 16 or 32
+    bits, whatever its values need. Otherwise the generator itself comes back,
     and one line on stderr says why.
 
     Args:
@@ -163,6 +164,7 @@ def _autofix(generator: Any, request: Request) -> Any:
         recheck=request.recheck,
         verbose=request.verbose,
     )
+    spec = replace(spec, loader=prepared.store.loader)  # 16-bit grayscale makes a wider store than the spec asks for
     return _build(generator, request, decision, _Materials(spec, prepared, kernel, load, steps))
 
 
