@@ -139,6 +139,10 @@ def _values(directory: Path, plan: SavedPlan) -> Mapping[str, str]:
         "PLAN_ID": plan.identity,
         "SHARDS": _numbers(plan.files),
         "SHAPE": ", ".join(map(str, plan.image_shape)),
+        "DTYPE": plan.pixel_dtype,
+        "ACCURACY": "0.02 of 255 grey levels"
+        if plan.pixel_dtype == "uint8"
+        else "a ten-thousandth of the largest value",
         "BATCH_SIZE": str(plan.batch_size),
         "STEPS": str(plan.steps_per_epoch),
         "SEED": str(plan.seed % 2**63),  # NumPy takes no negative one

@@ -1,6 +1,6 @@
 """Plans on disk, beside the shards: what a reader without kerasdiag needs beside the pixels.
 
-    plans/<id>/plan.json   options of the generator, batch size, steps, shapes
+    plans/<id>/plan.json   options of the generator, batch size, steps, shapes, dtype of the pixels where it is not uint8
     plans/<id>/rows.npz    for each row: source, shard, offset of its pixels, labels, weight
 
 The id is a hash of the content, so equal plans are written once. ``plan.json`` comes last.
@@ -82,10 +82,13 @@ def _describe(plan: PipelinePlan, store: Store, targets: Targets) -> dict[str, A
         name: [float(part) for part in np.ravel(value)] if np.ndim(value) else _plain(value)
         for name, value in dataclasses.asdict(plan.options).items()
     }
+    # uint8 goes without saying: a plan's name is a hash of this, and older plans know no dtype.
+    dtype = {} if store.loader.pixel_dtype == "uint8" else {"pixel_dtype": store.loader.pixel_dtype}
     return {
         "kerasdiag_plan": FORMAT,
         "generator": spec.kind,
         "image_shape": list(spec.loader.image_shape),
+        **dtype,
         "files": [os.path.relpath(path, store.directory).replace(os.sep, "/") for path in store.files],
         "class_mode": spec.class_mode,
         # Labels are class numbers then, and stand for one-hot vectors of this length.

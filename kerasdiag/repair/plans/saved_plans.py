@@ -12,7 +12,7 @@ import numpy as np
 from kerasdiag.repair.ops import affine
 from kerasdiag.repair.pixel_store.store_files import read_json
 from kerasdiag.repair.plans.plan_files import FORMAT
-from kerasdiag.spec import AugmentationOptions
+from kerasdiag.spec import PIXEL_DTYPES, AugmentationOptions
 
 _QUIET = {"interpolation_order", "fill_mode", "cval", "zca_epsilon"}  # they matter beside other options only
 
@@ -25,6 +25,7 @@ class SavedPlan:
         identity: Name of its directory.
         last_used_s: When autofix last used it, in seconds since the epoch.
         image_shape: Height, width, channels.
+        pixel_dtype: dtype of the stored pixels, little-endian.
         files: Path of each shard below the store's directory.
         shard: For each row the number of its file.
         targets: ``labels`` and ``weights`` of each row, those that there are.
@@ -42,6 +43,7 @@ class SavedPlan:
     identity: str
     last_used_s: float
     image_shape: tuple[int, int, int]
+    pixel_dtype: str
     files: tuple[str, ...]
     shard: np.ndarray[Any, Any]
     targets: tuple[str, ...]
@@ -92,12 +94,16 @@ def _load(path: Path) -> SavedPlan | str:
         with np.load(path.with_name("rows.npz"), allow_pickle=False) as rows:
             shard, targets = rows["shard"], tuple(name for name in ("labels", "weights") if name in rows.files)
         height, width, channels = map(int, fields["image_shape"])
+        pixel_dtype = str(fields.get("pixel_dtype", "uint8"))
+        if pixel_dtype not in PIXEL_DTYPES:
+            return f"The plan {path} has pixels of the dtype {pixel_dtype}, which this kerasdiag does not know."
         augmentation = dict(fields["augmentation"])
         augmentation["zoom_range"] = tuple(augmentation["zoom_range"])
         return SavedPlan(
             identity=path.parent.name,
             last_used_s=path.stat().st_mtime,
             image_shape=(height, width, channels),
+            pixel_dtype=pixel_dtype,
             files=tuple(map(str, fields["files"])),
             shard=shard,
             targets=targets,
