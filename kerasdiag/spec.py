@@ -12,6 +12,8 @@ from typing import Any, Optional  # Any: augmentation options may be numbers, se
 import numpy as np
 
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
+# dtypes that a store may have, the narrowest first; Pillow's grayscale modes L, I;16 and I have no other values.
+PIXEL_DTYPES = ("uint8", "uint16", "int32")
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,22 @@ class LoaderOptions:
         interpolation: Filter of the resize: ``"nearest"``, ``"bilinear"``, ``"bicubic"``,
             ``"hamming"``, ``"box"`` or ``"lanczos"``.
         keep_aspect_ratio: Whether the image is cropped to the target's aspect ratio first.
+        pixel_dtype: dtype in which the pixels are stored, values unchanged: ``"uint8"``; or
+            ``"uint16"`` or ``"int32"``, which only grayscale files of more than 8 bits need.
+
+    Raises:
+        ValueError: ``pixel_dtype`` is none of these.
     """
 
     color_mode: str
     target_size: tuple[int, int]
     interpolation: str = "nearest"
     keep_aspect_ratio: bool = False
+    pixel_dtype: str = "uint8"
+
+    def __post_init__(self) -> None:
+        if self.pixel_dtype not in PIXEL_DTYPES:
+            raise ValueError(f"pixel_dtype is one of {', '.join(PIXEL_DTYPES)}. Received: {self.pixel_dtype!r}.")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -38,9 +50,9 @@ class LoaderOptions:
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of one image in uint8."""
+        """Bytes of one stored image: height * width * channels * bytes of a value in ``pixel_dtype``."""
         height, width, channels = self.image_shape
-        return height * width * channels
+        return height * width * channels * np.dtype(self.pixel_dtype).itemsize
 
 
 @dataclass(frozen=True, eq=False)

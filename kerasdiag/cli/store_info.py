@@ -34,7 +34,8 @@ def loader_text(loader: LoaderOptions) -> str:
     """Return loader options in a few words."""
     height, width = loader.target_size
     cropped = ", keep_aspect_ratio" if loader.keep_aspect_ratio else ""
-    return f"{loader.color_mode} {height}x{width} {loader.interpolation}{cropped}"
+    dtype = "" if loader.pixel_dtype == "uint8" else f", {loader.pixel_dtype}"
+    return f"{loader.color_mode} {height}x{width} {loader.interpolation}{cropped}{dtype}"
 
 
 def _list(cache_dir: Path, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any  # generators and datasets are foreign objects
 
@@ -47,7 +48,8 @@ def autofix(
         train_data = autofix(train_generator, profiler)
 
     Where the evidence says that the training waits for its data, the images are converted once to
-    a store in the cache directory and read from there. Otherwise the generator itself comes back,
+    a store in the cache directory and read from there; grayscale of more than 8 bits as 16 or 32
+    bits, whatever its values need. Otherwise the generator itself comes back,
     and one line on stderr says why.
 
     Args:
@@ -145,6 +147,8 @@ def _autofix(generator: Any, request: Request) -> Any:
             recheck=request.recheck,
             verbose=request.verbose,
         )
+    if prepared is not None:
+        spec = replace(spec, loader=prepared.store.loader)  # 16-bit grayscale makes a wider store than the spec asks for
     return build(generator, request, decision, Materials(spec, prepared, kernel, load, steps))
 
 

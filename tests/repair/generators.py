@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import warnings
 
@@ -82,7 +83,7 @@ def make_maker(generator, stores, *, kernel=None, seed=None, steps=None, block_r
         verbose=0,
     )
     plan = PipelinePlan(
-        spec,
+        dataclasses.replace(spec, loader=prepared.store.loader),
         np.arange(spec.num_rows),
         prepared.record_of_row,
         spec.seed if seed is None else seed,

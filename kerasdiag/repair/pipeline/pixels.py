@@ -56,7 +56,7 @@ class StorePixels:
     """
 
     def __init__(self, store: Store, record: NDArray[np.int64]) -> None:
-        self.dtype = np.dtype(getattr(store.loader, "pixel_dtype", "uint8"))
+        self.dtype = np.dtype(store.loader.pixel_dtype)
         self._record = record
         self._reader = PixelReader(store)
 

@@ -1,6 +1,6 @@
 """Plans on disk, beside the shards: what a reader without kerasdiag needs beside the pixels.
 
-    plans/<id>/plan.json   options of the generator, batch size, steps, shapes
+    plans/<id>/plan.json   options of the generator, batch size, steps, shapes, dtype of the pixels where it is not uint8
     plans/<id>/rows.npz    for each row: source, shard, offset of its pixels, labels, weight
 
 The id is a hash of the content, so equal plans are written once. ``plan.json`` comes last.
@@ -19,10 +19,11 @@ import numpy as np
 
 from kerasdiag.repair.pixel_store.store import Store
 from kerasdiag.repair.pixel_store.store_files import written_whole
-from kerasdiag.repair.plans.plan import PipelinePlan
+from kerasdiag.repair.plans.plan import EXACT, PipelinePlan
 from kerasdiag.repair.plans.targets import Targets
 
 FORMAT = 1
+_FITTED = ("mean", "std", "zca_whitening_matrix")  # None without a call of ImageDataGenerator.fit
 _LISTED = 16  # numbers of an array that are written out
 
 
@@ -82,14 +83,17 @@ def _all_targets(plan: PipelinePlan, targets: Targets) -> dict[str, np.ndarray[A
 
 def _describe(plan: PipelinePlan, store: Store, targets: Targets) -> dict[str, Any]:
     spec = plan.spec
-    options = {name: _plain(value) for name, value in vars(plan.options).items()}
+    # What is as most generators have it goes without saying: a plan's name is a hash of this, and older plans have
+    # none of it.
+    unusual = {name: value for name, (value, usual) in _unusual(plan, store).items() if value != usual}
+    options = {
+        name: _plain(value) for name, value in vars(plan.options).items() if value is not None or name not in _FITTED
+    }
     return {
         "kerasdiag_plan": FORMAT,
         "generator": spec.kind,
         "image_shape": list(spec.image_shape),
-        "data_format": spec.data_format,
-        "dtype": spec.dtype,
-        "mode": plan.mode,
+        **unusual,
         "files": [os.path.relpath(path, store.directory).replace(os.sep, "/") for path in store.files],
         "class_mode": spec.class_mode,
         # Labels are class numbers then, and stand for one-hot vectors of this length.
@@ -102,6 +106,16 @@ def _describe(plan: PipelinePlan, store: Store, targets: Targets) -> dict[str, A
         "seed": None if spec.seed is None else plan.seed,
         "subset": spec.subset,
         "augmentation": options,
+    }
+
+
+def _unusual(plan: PipelinePlan, store: Store) -> dict[str, tuple[str, str]]:
+    """What few generators have: name, value and what it is elsewhere."""
+    return {
+        "pixel_dtype": (store.loader.pixel_dtype, "uint8"),
+        "dtype": (plan.spec.dtype, "float32"),
+        "data_format": (plan.spec.data_format, "channels_last"),
+        "mode": (plan.mode, EXACT),
     }
 
 
