@@ -112,7 +112,6 @@ class GeneratorSpec:
         kind: Class of the iterator: ``"DataFrameIterator"``, ``"DirectoryIterator"`` or
             ``"NumpyArrayIterator"``.
         loader: What decides the pixels of a file; None where the images are an array.
-        arrays: The images and what goes with them, where they are an array; else None.
         augmentation: What happens to them after loading; None where the iterator has no
             ImageDataGenerator.
         filepaths: Absolute or relative path of each row, as the generator opens it; empty for arrays.
@@ -127,6 +126,7 @@ class GeneratorSpec:
         shuffle: Whether each pass has an order of its own.
         seed: The generator's seed, or None.
         subset: ``"training"``, ``"validation"`` or None.
+        arrays: The images and what goes with them, where they are an array; else None.
         total_batches_seen: Batches that the generator has counted, which its seeds follow.
         index_array: Its order of rows in the present pass, or None before its first batch.
         dtype: dtype of the batches.
@@ -138,7 +138,6 @@ class GeneratorSpec:
 
     kind: str
     loader: Optional[LoaderOptions]
-    arrays: Optional[ArrayData]
     augmentation: Optional[AugmentationOptions]
     filepaths: tuple[str, ...]
     directory: Optional[str]
@@ -151,6 +150,7 @@ class GeneratorSpec:
     shuffle: bool
     seed: Optional[int]
     subset: Optional[str]
+    arrays: Optional[ArrayData] = None
     total_batches_seen: int = 0
     index_array: Optional[np.ndarray[Any, Any]] = None
     dtype: str = "float32"

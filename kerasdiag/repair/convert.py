@@ -148,7 +148,9 @@ def _autofix(generator: Any, request: Request) -> Any:
             verbose=request.verbose,
         )
     if prepared is not None:
-        spec = replace(spec, loader=prepared.store.loader)  # 16-bit grayscale makes a wider store than the spec asks for
+        spec = replace(
+            spec, loader=prepared.store.loader
+        )  # 16-bit grayscale makes a wider store than the spec asks for
     return build(generator, request, decision, Materials(spec, prepared, kernel, load, steps))
 
 

@@ -131,11 +131,11 @@ def _overridden(thing: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     """Names of methods that are not Keras' own, as ``Class.method``."""
     found = []
     for name in names:
+        owner = next((base for base in type(thing).__mro__ if name in vars(base)), None)
+        if owner is None:  # the iterator over arrays keeps its weights as a plain attribute
+            continue
         if name in getattr(thing, "__dict__", {}):
             found.append(f"{type(thing).__qualname__}.{name} (replaced on the object)")
-            continue
-        owner = next((base for base in type(thing).__mro__ if name in vars(base)), None)
-        if owner is None:
             continue
         method = vars(owner)[name]
         method = getattr(method, "fget", method)

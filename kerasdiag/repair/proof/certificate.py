@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import platform
@@ -87,10 +88,10 @@ class Certificate:
         """The certificate in one sentence."""
         if self.is_exact:
             return f"{self.rows} rows compared with the generator: images, labels and weights equal in every bit"
-        near = ", ".join(stage.name for stage in self.stages if stage.parity == NEAR)
+        first = next(stage.name for stage in self.stages if stage.parity == NEAR)
         return (
-            f"{self.rows} rows compared with the generator: equal but for rounding, at most {self.largest_difference:.2g} "
-            f"(from: {near})"
+            f"{self.rows} rows compared with the generator: labels and weights equal, images equal but for rounding (from "
+            f"{first} on), at most {self.largest_difference:.2g}"
         )
 
     def render(self) -> str:
@@ -136,10 +137,10 @@ def installed_versions() -> dict[str, str]:
     """Return the version of each installed package that decides pixels, and Python's."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
-        module = sys.modules.get(name.replace("-", "_"))
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            if module is not None and name != "kerasdiag":
-                found[name] = str(getattr(module, "__version__", "unknown"))
+    for name in ("tensorflow", "kerasdiag"):  # run from their sources, or under another name
+        module = sys.modules.get(name)
+        if not any(known.startswith(name) for known in found) and module is not None:
+            found[name] = str(getattr(module, "__version__", "unknown"))
     return found

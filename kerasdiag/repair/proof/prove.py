@@ -88,11 +88,15 @@ def _describe(maker: BatchMaker, found: Difference, folder: Path | None) -> str:
     what = spec.filepaths[row] if spec.arrays is None else f"row {row}"
     picture = _save_picture(found, row, folder, channels_first=spec.channels_first)
     shown = "" if picture is None else f" Both images stand side by side in {picture} (left: the generator's)."
+    cause = "Please report it."
+    if spec.arrays is None:
+        cause = (
+            "A store that another version of Pillow wrote is the likeliest cause: remove it with `kerasdiag store clean` "
+            "and call autofix again; if that does not help, please report it."
+        )
     return (
         f"The repaired pipeline gives something else than the generator: {found.part} of {what}, {found.values:,} values "
-        f"differ, by up to {found.largest:.4g}.{shown} The generator is untouched. A store that another version of "
-        "Pillow wrote is the likeliest cause: remove it with `kerasdiag store clean` and call autofix again; if that "
-        "does not help, please report it."
+        f"differ, by up to {found.largest:.4g}.{shown} The generator is untouched. {cause}"
     )
 
 
