@@ -14,9 +14,9 @@ from kerasdiag import autofix
 from kerasdiag.repair import convert as autofix_module
 from kerasdiag.repair.plans.eject import make_script
 from kerasdiag.repair.plans.plan import PipelinePlan
-from kerasdiag.repair.plans.targets import Targets
 from kerasdiag.repair.plans.plan_files import save_plan
 from kerasdiag.repair.plans.saved_plans import list_plans
+from kerasdiag.repair.plans.targets import Targets
 from kerasdiag.spec import LoaderOptions
 
 pytestmark = pytest.mark.keras
