@@ -19,11 +19,9 @@ from kerasdiag.repair.kernels import scipy_path
 from kerasdiag.repair.kernels.choose import COMPILED, SCIPY, KernelChoice
 from kerasdiag.repair.ops import affine, brightness, channel_shift, flip, standardize
 from kerasdiag.repair.ops.affine import Parameters
-from kerasdiag.repair.pipeline.pixels import Pixels, Places
+from kerasdiag.repair.pipeline.pixels import PADDING, Pixels, Places
 from kerasdiag.spec import AugmentationOptions, GeneratorSpec
 
-# Values behind an image that the compiled kernel may read.
-_IMAGE_PADDING = 8
 _COMPILED_FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 
 
@@ -158,7 +156,7 @@ class Augmenter:
     def _compiled(self, work: _Work, rows: slice, places: Places, out: NDArray[Any]) -> int:
         pixels = places.pixels
         if pixels is None:
-            pixels = self._scratch("image", self._size + _IMAGE_PADDING, self._pixels.dtype)
+            pixels = self._scratch("image", self._size + PADDING, self._pixels.dtype)
         broken: int = self._augment(
             places.pread, places.files, places.offsets, pixels, self._shape, work.orders[rows], self._fill_mode,
             self._fill, work.matrices[rows], work.flips[rows], self._scale, *self._by_row, out,
@@ -182,7 +180,7 @@ class Augmenter:
 
     def _read(self, position: int) -> NDArray[Any]:
         """Return one loaded image and room behind it; this thread's own until the next call."""
-        image = self._scratch("image", self._size + _IMAGE_PADDING, self._pixels.dtype)
+        image = self._scratch("image", self._size + PADDING, self._pixels.dtype)
         self._pixels.read(position, image)
         return image
 
