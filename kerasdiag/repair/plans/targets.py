@@ -33,9 +33,9 @@ class Targets:
 
     def _read_arrays(self, spec: GeneratorSpec, rows: NDArray[np.int64]) -> None:
         data = spec.of_arrays
-        self.extra_inputs = tuple(one[rows] for one in data.extra_inputs)
+        self.extra_inputs = tuple(_take(one, rows) for one in data.extra_inputs)
         if data.targets is not None:
-            self._outputs = (data.targets[rows],)
+            self._outputs = (_take(data.targets, rows),)
             self.weights = None if spec.sample_weight is None else spec.sample_weight[rows]
 
     def _read_columns(self, spec: GeneratorSpec, rows: NDArray[np.int64]) -> None:
@@ -103,3 +103,8 @@ class Targets:
         for place, position in enumerate(positions):
             labels[place, self._classes[position]] = 1.0
         return (labels,)
+
+
+def _take(values: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """These rows in ascending order; no copy where that is all of them."""
+    return values if len(rows) == len(values) else values[rows]
