@@ -20,8 +20,8 @@ from kerasdiag.repair.findings import find_all, is_repeatable
 from kerasdiag.repair.kernels.choose import COMPILED, KernelChoice
 from kerasdiag.repair.pipeline.batches import BatchMaker
 from kerasdiag.repair.pipeline.dataset import build_dataset
-from kerasdiag.repair.pipeline.pixels import ArrayPixels, Pixels, StorePixels
-from kerasdiag.repair.pipeline.reading_order import IN_MEMORY, Reading, choose_reading
+from kerasdiag.repair.pipeline.pixels import ArrayPixels, FilePixels, Pixels, StorePixels, load_into_memory
+from kerasdiag.repair.pipeline.reading_order import IN_MEMORY, ORIGINAL_FILES, Reading, choose_reading
 from kerasdiag.repair.pixel_store.store import Store
 from kerasdiag.repair.plans.plan import REPLAY, PipelinePlan
 from kerasdiag.repair.plans.plan_files import save_plan
@@ -44,7 +44,7 @@ class Materials:
 
     Attributes:
         spec: The generator.
-        prepared: Its pixels in a store; None where the images are an array.
+        prepared: Its pixels in a store; None where the images are an array or stay in their files.
         kernel: What does the pixel work.
         load: The generator's loader; None for arrays.
         steps: Batches of an iteration.
@@ -77,9 +77,9 @@ def build(generator: Any, request: Request, decision: Decision, materials: Mater
             )
         record = prepared.record_of_row[rows]
     seed = spec.seed if spec.seed is not None else int(np.random.randint(2**31))  # noqa: NPY002  # recorded as dataset.seed
-    reading = IN_MEMORY if prepared is None else choose_reading(prepared.store, spec, environment, request.mode)
+    reading = _reading(materials, request, environment)
     plan = PipelinePlan(spec, rows, record, seed, materials.steps, reading.block_rows, request.mode)
-    pixels = _pixels(plan, prepared)
+    pixels = _pixels(plan, materials, request, environment)
 
     def make(kernel: KernelChoice) -> BatchMaker:
         return BatchMaker(plan, pixels, kernel, environment.buffer_pool_bytes)
@@ -118,9 +118,24 @@ def _look_at(store: Store) -> None:
         )
 
 
-def _pixels(plan: PipelinePlan, prepared: PreparedStore | None) -> Pixels:
+def _reading(materials: Materials, request: Request, environment: Environment) -> Reading:
+    if materials.prepared is None:
+        return IN_MEMORY if materials.spec.arrays is not None else ORIGINAL_FILES
+    if request.storage == "memory":
+        return IN_MEMORY
+    return choose_reading(materials.prepared.store, materials.spec, environment, request.mode)
+
+
+def _pixels(plan: PipelinePlan, materials: Materials, request: Request, environment: Environment) -> Pixels:
+    prepared = materials.prepared
     if prepared is not None and plan.record is not None:
+        if request.storage == "memory":
+            return load_into_memory(prepared.store, plan.record, environment.memory.available_bytes, request.verbose)
         return StorePixels(prepared.store, plan.record)
+    if materials.load is not None:
+        # Which grayscale files have more than 8 bits shows only when they are decoded.
+        dtype = "int32" if plan.spec.of_files.color_mode == "grayscale" else "uint8"
+        return FilePixels(materials.load, plan.spec.filepaths, dtype)
     images: NDArray[Any] = plan.spec.of_arrays.images
     return ArrayPixels(np.moveaxis(images, 1, 3) if plan.spec.channels_first else images, plan.rows)
 
@@ -210,7 +225,7 @@ def _describe_steps(plan: PipelinePlan, request: Request, decision: Decision) ->
 def _tell(report: RepairReport, verbose: int) -> None:
     where = "" if report.store is None else f" ({report.store})"
     if report.store is None:
-        done = f"takes {report.images:,} images from memory"
+        done = f"takes {report.images:,} images from {'memory' if report.reading == IN_MEMORY.name else 'their files'}"
     elif report.outcome == outcomes.REPAIRED:
         took = "" if report.conversion_s is None else f" in {duration(report.conversion_s)}"
         done = f"converted {report.converted:,} images{took}"

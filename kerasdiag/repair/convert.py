@@ -68,7 +68,10 @@ def autofix(
             iteration n over the dataset is epoch n.
         steps_per_epoch: Batches of one iteration over the dataset; give it the value that you give
             ``fit``. Default: what ``fit`` planned according to the evidence, else ``len(generator)``.
-        storage: ``"auto"`` or ``"disk"``.
+        storage: ``"disk"``: the images as the loader makes them, in a store; ``"memory"``: the same,
+            read into memory once; ``"none"``: no store, the files are decoded anew in each pass and
+            only the augmentation is compiled. ``"auto"`` is ``"disk"``; images that are an array
+            stay where they are.
         bad_images: ``"raise"``: one error lists all images that cannot be loaded; ``"skip"``: leave
             their rows out and say so.
         on_error: ``"raise"``, or ``"keep"``: return the generator with one line.
@@ -125,18 +128,23 @@ def _autofix(generator: Any, request: Request) -> Any:
     steps = _steps(spec, request, decision)
     reasons = unsupported(spec, request.mode)
     sources = None if spec.arrays is not None else find_sources(spec.filepaths, spec.directory)
-    finished = None if sources is None else _find_finished(sources, spec, request)
+    finished = None if sources is None or request.storage == "none" else _find_finished(sources, spec, request)
     if not decision.repair and (finished is None or reasons):
         say(f"autofix kept the generator: {decision.reason}.", request.verbose)
         report = RepairReport(outcomes.KEPT, decision.reason, decision.verdict, decision.evidence)
         return dress_generator(generator, report, steps)
     check_supported(spec, request.mode)
+    if spec.arrays is not None and request.storage not in ("auto", "memory"):
+        raise ValueError(
+            f"autofix: the images of this generator are an array in memory, so storage={request.storage!r} has no meaning. "
+            "Leave storage out."
+        )
     kernel = choose_kernel()
     load = None if sources is None else loader_of_generator(generator, spec)
     if finished is None:
         say(f"autofix repairs this input: {decision.reason}.", request.verbose)
     prepared = finished
-    if sources is not None and load is not None and prepared is None:
+    if sources is not None and load is not None and prepared is None and request.storage != "none":
         prepared = prepare_store(
             sources,
             spec.of_files,

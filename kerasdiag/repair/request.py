@@ -14,7 +14,7 @@ from kerasdiag.repair.decision import ALWAYS, BOTTLENECK
 _VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "when": ((BOTTLENECK, ALWAYS), ()),
     "mode": (("exact", "replay"), ()),
-    "storage": (("auto", "disk"), ("none", "memory")),
+    "storage": (("auto", "none", "disk", "memory"), ()),
     "bad_images": (("raise", "skip"), ()),
     "on_error": (("raise", "keep"), ()),
 }
@@ -55,6 +55,11 @@ class Request:
             raise ValueError(
                 'autofix: mode="replay" gives every row of the generator in its order, so bad_images="skip" has no meaning '
                 "there. Mend or remove the images first."
+            )
+        if self.storage == "none" and self.bad_images == "skip":
+            raise ValueError(
+                'autofix: storage="none" loads each image when its batch is made, so bad_images="skip" cannot know '
+                'beforehand which ones fail. Use storage="disk", or mend the images.'
             )
         if steps is not None:
             object.__setattr__(self, "steps_per_epoch", int(steps))  # NumPy's numbers are not JSON's

@@ -259,7 +259,7 @@ def test_a_copy_gets_a_store_of_its_own(tmp_path):
         ({"mode": "replay", "bad_images": "skip"}, 'mode="replay" gives every row'),
         ({"mode": "replay", "when": "always", "steps_per_epoch": 3}, "which would leave the rest of each epoch out"),
         ({"mode": "near"}, "mode must be one of: 'exact', 'replay'"),
-        ({"storage": "memory"}, "storage='memory' is not built yet"),
+        ({"storage": "none", "bad_images": "skip"}, 'storage="none" loads each image when its batch is made'),
         ({"storage": "cloud"}, "storage must be one of"),
         ({"bad_images": "ignore"}, "bad_images must be one of"),
         ({"on_error": "pass"}, "on_error must be one of"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conversions import convert, stored_pixels, write_wide
@@ -11,12 +13,11 @@ from repair.generators import keras_draws, keras_images, make_generator, write_i
 from repair.test_read_without_kerasdiag import SNIPPET
 
 from kerasdiag import autofix
-from kerasdiag.repair import convert as autofix_module
+from kerasdiag.repair.load import loader_of_generator
+from kerasdiag.repair.pixel_store.store import open_store
 from kerasdiag.repair.plans.eject import make_script
-from kerasdiag.repair.plans.plan import PipelinePlan
-from kerasdiag.repair.plans.targets import Targets
-from kerasdiag.repair.plans.plan_files import save_plan
 from kerasdiag.repair.plans.saved_plans import list_plans
+from kerasdiag.repair.read_generator import read_spec
 from kerasdiag.spec import LoaderOptions
 
 pytestmark = pytest.mark.keras
@@ -64,39 +65,27 @@ def mixed(tmp_path):
 
 
 @pytest.fixture
-def materials(tmp_path, mixed, monkeypatch):
-    """What autofix would make two datasets of, one after the other."""
-    made = []
-    monkeypatch.setattr(autofix_module, "_build", lambda *arguments: made.append(arguments[-1]))
-    for _ in range(2):
-        autofix(mixed, when="always", cache_dir=tmp_path / "cache", verbose=0)
-    return made
+def datasets(tmp_path, mixed):
+    """Two datasets of that generator, one after the other."""
+    return [autofix(mixed, when="always", cache_dir=tmp_path / "cache", verbose=0) for _ in range(2)]
 
 
-@pytest.fixture
-def plan_folder(materials):
-    """Where the plan of that generator lies."""
-    spec, prepared = materials[0].spec, materials[0].prepared
-    rows = np.arange(spec.num_rows)
-    plan = PipelinePlan(spec, rows, prepared.record_of_row, 0, spec.batches_per_pass)
-    return save_plan(plan, prepared.store, Targets(spec, rows))
+def test_autofix_goes_on_with_16_bits_by_itself(mixed, datasets):
+    """All rows are there, equal to the generator's, and the second call converts nothing."""
+    assert [one.repair_report.converted for one in datasets] == [24, 0]
+    for dataset in datasets:
+        assert dataset.repair_report.certificate.is_exact
+        assert dataset.repair_report.certificate.image_modes["I;16"] == 1
+        images = np.concatenate([images.numpy() for images, _ in dataset])
+        assert images.shape == (24, 32, 28, 1)
+        assert images[3].max() > 30_000 / 255
+    store = open_store(Path(datasets[1].repair_report.store))
+    assert store.loader.pixel_dtype == "uint16"
 
 
-def test_autofix_goes_on_with_16_bits_by_itself(mixed, materials):
-    """Its plan has the dtype of the store, all rows are there, and the second call finds both again."""
-    assert [one.prepared.converted for one in materials] == [24, 0]
-    for one in materials:
-        assert one.spec.loader == one.prepared.store.loader
-        assert one.spec.loader.pixel_dtype == "uint16"
-    for row, path in enumerate(mixed.filepaths):
-        stored = stored_pixels(materials[1].prepared, row)[:, :, 0]
-        np.testing.assert_array_equal(stored, materials[1].load(path))
-    assert stored_pixels(materials[1].prepared, 3).max() > 30_000
-
-
-def test_the_ejected_script_reads_wide_pixels(tmp_path, mixed, materials, plan_folder):
+def test_the_ejected_script_reads_wide_pixels(tmp_path, mixed, datasets):
     """For Keras' own draws it gives Keras' own pixels, within what it promises."""
-    directory = materials[0].prepared.store.directory
+    directory = Path(datasets[0].repair_report.store)
     (plan,), problems = list_plans(directory)
     assert (plan.pixel_dtype, problems) == ("uint16", [])
     script = tmp_path / "pipeline.py"
@@ -109,11 +98,12 @@ def test_the_ejected_script_reads_wide_pixels(tmp_path, mixed, materials, plan_f
     assert np.abs(got.astype(np.float64) - wanted).max() <= 1e-4 * wanted.max()
 
 
-def test_the_snippet_of_the_readme_reads_wide_pixels(mixed, materials, plan_folder):
+def test_the_snippet_of_the_readme_reads_wide_pixels(mixed, datasets):
     """It takes the dtype from the plan."""
     found = {}
     keep = '    found[example["source"].numpy().decode()] = image.numpy()\n'
-    exec(SNIPPET.replace("STORE/plans/PLAN", str(plan_folder)) + keep, {"found": found})
+    exec(SNIPPET.replace("STORE/plans/PLAN", datasets[0].repair_report.plan) + keep, {"found": found})
     assert len(found) == 24
+    load = loader_of_generator(mixed, read_spec(mixed))
     for name, path in zip(mixed.filenames, mixed.filepaths):
-        np.testing.assert_array_equal(found[name][:, :, 0], materials[0].load(path))
+        np.testing.assert_array_equal(found[name][:, :, 0], load(path))

@@ -109,8 +109,7 @@ def _is_equal(compiled: Any, shift_first: bool, channels: int, order: int, fill_
     compiled.augment_batch(
         0, np.zeros(1, np.int32), np.arange(count) * size, pixels, shape, np.full(count, order),
         compiled.FILL_MODES.index(fill_mode), np.float32(7), compiled.pack_matrices(matrix, shift, shift_first=shift_first),
-        np.zeros((count, 2), bool), np.float32(1), np.full((count, 2), np.nan, np.float32), False,
-        np.zeros(0, np.int64), np.zeros((0, shape[1] * channels), np.float32), out,
+        np.zeros((count, 2), bool), np.float32(1), np.zeros(0, np.int64), np.zeros((0, shape[1] * channels), np.float32), out,
     )  # fmt: skip
     options = AugmentationOptions(interpolation_order=order, fill_mode=fill_mode, cval=7.0)
     wanted = [scipy_path.warp(images[k].astype(np.float32), matrix[k], shift[k], options, 2) for k in range(count)]

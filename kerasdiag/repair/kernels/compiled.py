@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from kerasdiag.repair.kernels import warp_rows
-from kerasdiag.repair.kernels.finish import CENTER_SAMPLE, apply_link, finish_image
-from kerasdiag.repair.kernels.jit import compile_when_called
+from kerasdiag.repair.kernels.finish import apply_link
+from kerasdiag.repair.kernels.jit import compile_part, compile_when_called
 from kerasdiag.repair.kernels.vector_code import call_pread
 from kerasdiag.repair.kernels.warp_rows import CONSTANT, EDGE, FILL_MODES
 
@@ -43,22 +43,22 @@ def pack_matrices(
     return packed.reshape(-1, 8)
 
 
-@compile_when_called
+@compile_part
 def _cast(line, scale, out):  # type: ignore[no-untyped-def]
     for k in range(len(line)):
         out[k] = np.float32(line[k]) * scale
 
 
-@compile_when_called
+@compile_part
 def _warp_row(image, begin, shape, order, fill_mode, fill, scale, places, weights, ways, out, start):  # type: ignore[no-untyped-def]
     """Write one row whose places are known; EDGE repeats the last pixel, which ``offset`` does by itself."""
     height, width, channels = shape
     offset, right, down = ways[0], ways[1], ways[2]
-    shown, shown_end = 0, width
+    shown, shown_end, first, end = warp_rows.columns_within(places, height, width)
     if fill_mode == CONSTANT:
-        shown, shown_end = warp_rows.columns_within(places, height - 1.0, width - 1.0, width, True)
         warp_rows.fill_columns(fill, channels, 0, shown, out, start)
-    first, end = warp_rows.columns_within(places, height - 1.0, width - 1.0, width, False)
+    else:
+        shown, shown_end = 0, width
     if fill_mode not in (EDGE, CONSTANT):
         warp_rows.map_beside(places, first, end, height, width, fill_mode)
     if order == NEAREST_PIXEL:
@@ -80,17 +80,17 @@ def _warp_row(image, begin, shape, order, fill_mode, fill, scale, places, weight
     warp_rows.fill_columns(fill, channels, shown_end, width, out, start)
 
 
-@compile_when_called
+@compile_part
 def _copy_pixels(image, begin, channels, offset, first, end, scale, out, start):  # type: ignore[no-untyped-def]
     for column in range(first, end):
         for channel in range(channels):
             out[start + channels * column + channel] = np.float32(image[begin + offset[column] + channel]) * scale
 
 
-@compile_when_called
+@compile_part
 def augment_image(  # type: ignore[no-untyped-def]
-    image, begin, shape, order, fill_mode, fill, matrix, flip_rows, flip_columns, scale, colour, unbounded, kinds,
-    operands, scratch, ways, out, start,
+    image, begin, shape, order, fill_mode, fill, matrix, flip_rows, flip_columns, scale, kinds, operands,
+    scratch, ways, out, start,
 ):  # fmt: skip
     """Warp, flip and standardise one image.
 
@@ -106,10 +106,8 @@ def augment_image(  # type: ignore[no-untyped-def]
         flip_rows: Whether the result is turned upside down.
         flip_columns: Whether the result is mirrored left to right.
         scale: float32 factor right behind the warp; 1 for none.
-        colour: See ``finish_image``.
-        unbounded: See ``finish_image``.
-        kinds: See ``finish_image``.
-        operands: See ``finish_image``.
+        kinds: int64 [links], what follows, see ``finish.apply_link``.
+        operands: float32 [links, width * channels].
         scratch: float64 [6, width].
         ways: int64 [3, width], scratch.
         out: float32 [>= start + height * width * channels + OUT_PADDING]; the padding behind the
@@ -118,7 +116,6 @@ def augment_image(  # type: ignore[no-untyped-def]
     """
     height, width, channels = shape
     line = width * channels
-    by_row = np.isnan(colour[0]) and np.isnan(colour[1]) and not np.any(kinds >= CENTER_SAMPLE)
     for out_row in range(height):
         row = height - 1 - out_row if flip_rows else out_row
         to = start + out_row * line
@@ -132,17 +129,14 @@ def augment_image(  # type: ignore[no-untyped-def]
         else:
             warp_rows.place_row(matrix, row, height, width, flip_columns, scratch)
             _warp_row(image, begin, shape, order, fill_mode, fill, scale, scratch[:2], scratch[2:], ways, out, to)
-        if by_row:  # the row still lies in the nearest cache
-            for link in range(len(kinds)):
-                apply_link(out[to : to + line], channels, kinds[link], operands[link])
-    if not by_row:
-        finish_image(out[start : start + height * line], line, channels, colour, unbounded, kinds, operands)
+        for link in range(len(kinds)):  # the row still lies in the nearest cache
+            apply_link(out[to : to + line], channels, kinds[link], operands[link])
 
 
 @compile_when_called
 def augment_batch(  # type: ignore[no-untyped-def]
-    pread, files, offsets, pixels, shape, orders, fill_mode, fill, matrices, flips, scale, colours, unbounded, kinds,
-    operands, out,
+    pread, files, offsets, pixels, shape, orders, fill_mode, fill, matrices, flips, scale, kinds, operands,
+    out,
 ):  # fmt: skip
     """Read the images of a batch and augment each while it lies in the processor's cache.
 
@@ -158,9 +152,7 @@ def augment_batch(  # type: ignore[no-untyped-def]
         matrices: float64 [batch, 8] of ``pack_matrices``.
         flips: bool [batch, 2]: upside down, left to right.
         scale: float32 factor.
-        colours: float32 [batch, 2], see ``finish_image``.
-        unbounded: See ``finish_image``.
-        kinds: int64 [links], see ``finish_image``.
+        kinds: int64 [links], see ``augment_image``.
         operands: float32 [links, width * channels].
         out: float32 [batch * height * width * channels + OUT_PADDING].
 
@@ -182,6 +174,6 @@ def augment_batch(  # type: ignore[no-untyped-def]
             done += count
         augment_image(
             pixels, 0 if pread else offsets[k], shape, orders[k], fill_mode, fill, matrices[k], flips[k, 0],
-            flips[k, 1], scale, colours[k], unbounded, kinds, operands, scratch, ways, out, k * length,
+            flips[k, 1], scale, kinds, operands, scratch, ways, out, k * length,
         )  # fmt: skip
     return -1

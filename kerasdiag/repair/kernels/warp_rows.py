@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasdiag.repair.kernels.jit import compile_when_called
+from kerasdiag.repair.kernels.jit import compile_part
 from kerasdiag.repair.kernels.vector_code import blend_neighbours, blend_pixels
 
 # What lies beside the image, under SciPy's names.
@@ -18,7 +18,7 @@ FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 EDGE, CONSTANT, REFLECT, WRAP = range(4)
 
 
-@compile_when_called
+@compile_part
 def place_row(matrix, row, height, width, flip, places):  # type: ignore[no-untyped-def]
     """Set places[0], places[1] to the input's y and x of each pixel of an output row."""
     first = width - 1.0 if flip else 0.0
@@ -30,29 +30,38 @@ def place_row(matrix, row, height, width, flip, places):  # type: ignore[no-unty
         places[1, column] = x_start + source_column * matrix[5] + matrix[7]
 
 
-@compile_when_called
-def columns_within(places, y_end, x_end, width, closed):  # type: ignore[no-untyped-def]
-    """Return first and last + 1 column whose place lies in [0, y_end), [0, x_end); closed: ends included.
+@compile_part
+def columns_within(places, height, width):  # type: ignore[no-untyped-def]
+    """Find the columns whose places lie in the image.
 
-    A row of an affine map meets a rectangle in one piece, so this holds for all columns between.
+    A row of an affine map meets a rectangle in one piece, so what holds for two columns holds for
+    all between them.
+
+    Returns:
+        First and last + 1 column on the image, then first and last + 1 one that has four neighbours
+        there; (width, width) for none.
     """
-    first, end = 0, width
-    while first < end and not _lies_within(places, first, y_end, x_end, closed):
+    y_last, x_last = height - 1.0, width - 1.0
+    shown, shown_end = 0, width
+    while shown < width:
+        y, x = places[0, shown], places[1, shown]
+        if y >= 0.0 and x >= 0.0 and y <= y_last and x <= x_last:
+            break
+        shown += 1
+    while shown_end > shown:
+        y, x = places[0, shown_end - 1], places[1, shown_end - 1]
+        if y >= 0.0 and x >= 0.0 and y <= y_last and x <= x_last:
+            break
+        shown_end -= 1
+    first, end = shown, shown_end
+    while first < end and (places[0, first] == y_last or places[1, first] == x_last):
         first += 1
-    while end > first and not _lies_within(places, end - 1, y_end, x_end, closed):
+    while end > first and (places[0, end - 1] == y_last or places[1, end - 1] == x_last):
         end -= 1
-    return first, end
+    return shown, shown_end, first, end
 
 
-@compile_when_called
-def _lies_within(places, column, y_end, x_end, closed):  # type: ignore[no-untyped-def]
-    y, x = places[0, column], places[1, column]
-    if closed:
-        return y >= 0.0 and x >= 0.0 and y <= y_end and x <= x_end
-    return y >= 0.0 and x >= 0.0 and y < y_end and x < x_end
-
-
-@compile_when_called
+@compile_part
 def map_beside(places, first, end, height, width, mode):  # type: ignore[no-untyped-def]
     """Move the places of the columns outside ``first`` to ``end`` into the image: reflected or wrapped."""
     for column in range(width):
@@ -62,7 +71,7 @@ def map_beside(places, first, end, height, width, mode):  # type: ignore[no-unty
         places[1, column] = _map(places[1, column], width, mode)
 
 
-@compile_when_called
+@compile_part
 def _map(place, length, mode):  # type: ignore[no-untyped-def]
     if 0.0 <= place <= length - 1.0:
         return place
@@ -84,7 +93,7 @@ def _map(place, length, mode):  # type: ignore[no-untyped-def]
     return place - period * int(place / period)
 
 
-@compile_when_called
+@compile_part
 def nearest_row(places, height, width, channels, offset):  # type: ignore[no-untyped-def]
     """Set ``offset`` to where the pixel nearest to each place begins."""
     for column in range(width):
@@ -93,7 +102,7 @@ def nearest_row(places, height, width, channels, offset):  # type: ignore[no-unt
         offset[column] = channels * (int(y + 0.5) * width + int(x + 0.5))
 
 
-@compile_when_called
+@compile_part
 def bilinear_row(places, height, width, channels, weights, offset, right, down):  # type: ignore[no-untyped-def]
     """Set weights of left, right, upper and lower neighbour, and where the neighbours lie.
 
@@ -115,7 +124,7 @@ def bilinear_row(places, height, width, channels, weights, offset, right, down):
         down[column] = channels * width if inner_up == up and up < height - 1.0 else 0
 
 
-@compile_when_called
+@compile_part
 def blend_rgb_edge(image, begin, weights, offset, right, down, first, end, scale, out, start):  # type: ignore[no-untyped-def]
     """Blend columns ``first`` to ``end`` of uint8 RGB, whose neighbours may be one and the same pixel."""
     source, target = np.uintp(image.ctypes.data) + np.uintp(begin), np.uintp(out.ctypes.data)
@@ -128,7 +137,7 @@ def blend_rgb_edge(image, begin, weights, offset, right, down, first, end, scale
         )  # fmt: skip
 
 
-@compile_when_called
+@compile_part
 def blend_rgb_inside(image, begin, line, weights, offset, first, end, scale, out, start):  # type: ignore[no-untyped-def]
     """The same where the four neighbours of each column are neighbours in the image, too."""
     source, target = np.uintp(image.ctypes.data) + np.uintp(begin), np.uintp(out.ctypes.data)
@@ -140,7 +149,7 @@ def blend_rgb_inside(image, begin, line, weights, offset, first, end, scale, out
         )  # fmt: skip
 
 
-@compile_when_called
+@compile_part
 def blend_any(image, begin, channels, weights, offset, right, down, first, end, scale, out, start):  # type: ignore[no-untyped-def]
     """The same for any dtype and number of channels, one value after the other."""
     for column in range(first, end):
@@ -155,7 +164,7 @@ def blend_any(image, begin, channels, weights, offset, right, down, first, end, 
             out[start + channels * column + channel] = np.float32(total) * scale
 
 
-@compile_when_called
+@compile_part
 def fill_columns(value, channels, first, end, out, start):  # type: ignore[no-untyped-def]
     """Set the columns ``first`` to ``end`` to one value."""
     for k in range(start + channels * first, start + channels * end):

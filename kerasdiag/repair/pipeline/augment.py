@@ -19,11 +19,9 @@ from kerasdiag.repair.kernels import scipy_path
 from kerasdiag.repair.kernels.choose import COMPILED, SCIPY, KernelChoice
 from kerasdiag.repair.ops import affine, brightness, channel_shift, flip, standardize
 from kerasdiag.repair.ops.affine import Parameters
-from kerasdiag.repair.pipeline.pixels import Pixels, Places
+from kerasdiag.repair.pipeline.pixels import PADDING, Pixels, Places
 from kerasdiag.spec import AugmentationOptions, GeneratorSpec
 
-# Values behind an image that the compiled kernel may read.
-_IMAGE_PADDING = 8
 _COMPILED_FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 
 
@@ -91,7 +89,7 @@ class Augmenter:
             return
         work = _Work(self, parameters, maps, len(positions))
         with self._pixels.at_once(positions) as places:
-            if self._one_pass and places is not None:
+            if self._one_pass and places is not None and not self._whole_image:
                 broken = self._compiled(work, slice(None), places, padded)
                 if broken < 0:
                     return
@@ -105,9 +103,11 @@ class Augmenter:
         places = Places(0, np.zeros(1, np.int32), np.zeros(1, np.int64), self._read(position))
         if self._one_pass:
             self._compiled(work, one, places, padded[k * self._size :])
+            self._finish(work, k, padded[k * self._size : (k + 1) * self._size])
             return
         image = self._scratch("out", self._size + self._out_padding, np.float32)
         self._compiled(work, one, places, image)
+        self._finish(work, k, image[: self._size])
         x = image[: self._size].reshape(self._shape)
         if self._spec.channels_first:
             x = x.transpose(2, 0, 1)
@@ -116,7 +116,7 @@ class Augmenter:
     def _prepare_compiled(self) -> None:
         from kerasdiag.repair.kernels import compiled, finish, warp_rows
 
-        self._augment = compiled.augment_batch
+        self._augment, self._finish_image = compiled.augment_batch, finish.finish_image
         self._pack = compiled.pack_matrices
         self._out_padding = compiled.OUT_PADDING
         chain = self.chain if isinstance(self.chain, standardize.Chain) else standardize.Chain(np.float32(1))
@@ -130,24 +130,36 @@ class Augmenter:
         if colours and chain.scale != 1:  # colour comes before the rescale
             links.insert(0, ("multiply", np.full(self._shape[2], chain.scale, np.float32)))
         self._scale = np.float32(1) if colours else chain.scale
+        # What looks at the whole image comes behind the warp; the rest of the chain is done row by row.
+        self._whole_image = colours or any(operand is None and name.endswith("sample") for name, operand in links)
         self._kinds = np.array([kinds[name] for name, _ in links], np.int64)
         self._operands = np.zeros((len(links), self._shape[1] * self._shape[2]), np.float32)
         for row, (_, operand) in zip(self._operands, links):
             if operand is not None:
                 row[:] = np.tile(operand, self._shape[1])
+        self._by_row = (self._kinds, self._operands)
+        if self._whole_image:
+            self._by_row = (self._kinds[:0], self._operands[:0])
         fill_mode, cval = self._options.fill_mode, float(self._options.cval)
         self._fill_mode = warp_rows.FILL_MODES.index(fill_mode) if self._warps else warp_rows.EDGE
         self._fill = np.float32(cval) * self._scale
         self._unbounded = self._pixels.dtype != np.uint8 or (fill_mode == "constant" and not 0 <= cval <= 255)
 
+    def _finish(self, work: _Work, k: int, image: NDArray[Any]) -> None:
+        """Change colours and standardise an image that was warped, while it lies in the cache."""
+        if self._whole_image:
+            self._finish_image(
+                image, self._shape[1] * self._shape[2], self._shape[2], work.colours[k], self._unbounded, self._kinds,
+                self._operands,
+            )  # fmt: skip
+
     def _compiled(self, work: _Work, rows: slice, places: Places, out: NDArray[Any]) -> int:
         pixels = places.pixels
         if pixels is None:
-            pixels = self._scratch("image", self._size + _IMAGE_PADDING, self._pixels.dtype)
+            pixels = self._scratch("image", self._size + PADDING, self._pixels.dtype)
         broken: int = self._augment(
             places.pread, places.files, places.offsets, pixels, self._shape, work.orders[rows], self._fill_mode,
-            self._fill, work.matrices[rows], work.flips[rows], self._scale, work.colours[rows], self._unbounded,
-            self._kinds, self._operands, out,
+            self._fill, work.matrices[rows], work.flips[rows], self._scale, *self._by_row, out,
         )  # fmt: skip
         return broken
 
@@ -168,7 +180,7 @@ class Augmenter:
 
     def _read(self, position: int) -> NDArray[Any]:
         """Return one loaded image and room behind it; this thread's own until the next call."""
-        image = self._scratch("image", self._size + _IMAGE_PADDING, self._pixels.dtype)
+        image = self._scratch("image", self._size + PADDING, self._pixels.dtype)
         self._pixels.read(position, image)
         return image
 

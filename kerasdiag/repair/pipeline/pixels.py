@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kerasdiag.errors import StoreError
 from kerasdiag.repair.pipeline.reader import PixelReader
 from kerasdiag.repair.pixel_store.store import Store
+from kerasdiag.repair.progress import Progress, size
 
+# Values behind an image in memory that the compiled kernel may read.
+PADDING = 8
+# Of the memory that is left; the model, its optimiser and the batches need the rest.
+MEMORY_SHARE = 0.5
 _NO_FILES = np.zeros(1, np.int32)
 
 
@@ -79,9 +85,9 @@ class ArrayPixels:
     """Images in memory.
 
     Args:
-        images: [rows, height, width, channels].
-        padding: Values behind the last one that may be read; they belong to the same memory.
+        images: [images, height, width, channels].
         rows: int64, the image of each row.
+        is_padded: Whether ``PADDING`` further values behind the last one may be read.
     """
 
     def __init__(self, images: NDArray[Any], rows: NDArray[np.int64], *, is_padded: bool = False) -> None:
@@ -105,6 +111,37 @@ class ArrayPixels:
         buffer[: self._images[0].size] = self._images[self._rows[position]].reshape(-1)
 
 
+def load_into_memory(store: Store, record: NDArray[np.int64], available_bytes: int, verbose: int) -> ArrayPixels:
+    """Read the records of all rows into memory, each once.
+
+    Args:
+        store: The store.
+        record: int64 [rows], the record of each row.
+        available_bytes: Memory that this process may still take.
+        verbose: 0 shows no progress.
+
+    Raises:
+        StoreError: They do not fit, with as much left for the training.
+    """
+    records, place = np.unique(record, return_inverse=True)
+    shape, dtype = store.loader.image_shape, np.dtype(store.loader.pixel_dtype)
+    needed = len(records) * store.loader.image_bytes
+    if needed > MEMORY_SHARE * available_bytes:
+        raise StoreError(
+            f'storage="memory" would take {size(needed)} of memory for {len(records):,} images, and this process may '
+            f'still take {size(available_bytes)}, of which the training needs its part. Use storage="disk": the system '
+            "keeps of it in memory what fits."
+        )
+    values = len(records) * int(np.prod(shape))
+    flat = np.zeros(values + PADDING, dtype)
+    reader = PixelReader(store)
+    with Progress(len(records), "images into memory", verbose=verbose) as progress:
+        for number, one in enumerate(records):
+            reader.read(int(one), flat[number * (values // len(records)) :].view(np.uint8))
+            progress.advance()
+    return ArrayPixels(flat[:values].reshape(len(records), *shape), place.reshape(-1), is_padded=True)
+
+
 class FilePixels:
     """The original files, decoded anew each time by the generator's own loader.
 
@@ -114,7 +151,7 @@ class FilePixels:
         dtype: dtype that holds what the loader makes of all of them.
     """
 
-    def __init__(self, load: Callable[[str], Any], paths: list[str], dtype: str) -> None:
+    def __init__(self, load: Callable[[str], Any], paths: Sequence[str], dtype: str) -> None:
         self.dtype = np.dtype(dtype)
         self._load = load
         self._paths = paths

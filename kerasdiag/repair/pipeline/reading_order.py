@@ -32,7 +32,8 @@ class Reading(NamedTuple):
     block_rows: int = 1
 
 
-IN_MEMORY = Reading("memory", "the images are an array in memory")
+IN_MEMORY = Reading("memory", "the images lie in memory")
+ORIGINAL_FILES = Reading("original files", 'storage="none": each image is decoded anew in each pass')
 
 
 def choose_reading(store: Store, spec: GeneratorSpec, environment: Environment, mode: str = EXACT) -> Reading:
