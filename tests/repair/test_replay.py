@@ -80,12 +80,20 @@ def _random_numbers():
     np.random.seed(77)
 
 
-@pytest.mark.parametrize("shuffle", [True, False], ids=["shuffled", "in order"])
 @pytest.mark.parametrize("start", STATES)
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_present_state(data, source, start, shuffle):
+def test_every_present_state(data, source, start):
     """Three epochs follow bit for bit on what the generator has done before; no state of it or of NumPy moves."""
-    generator = SOURCES[source](data, ARTICLE, shuffle=shuffle)
+    generator = SOURCES[source](data, ARTICLE)
+    STATES[start](generator)
+    assert_replays(generator, data)
+
+
+@pytest.mark.parametrize("start", ["fresh", "some batches", "next into the second epoch", "an epoch and a few batches"])
+@pytest.mark.parametrize("source", SOURCES)
+def test_rows_in_their_own_order(data, source, start):
+    """With shuffle=False no number is taken for an order, before the first batch or behind the last."""
+    generator = SOURCES[source](data, ARTICLE, shuffle=False)
     STATES[start](generator)
     assert_replays(generator, data)
 
@@ -105,8 +113,13 @@ def test_every_draw_of_arrays(data, start, drawn):
     assert_replays(generator, data)
 
 
-@pytest.mark.parametrize("size", [1, 5, 8, 12, COUNT - 1, COUNT, 100])
-@pytest.mark.parametrize("start", ["fresh", "one batch", "end of an epoch"])
+@pytest.mark.parametrize(
+    ("start", "size"),
+    [
+        *(("fresh", size) for size in (1, 5, 8, COUNT - 1, COUNT, 100)),
+        *((start, size) for start in ("one batch", "end of an epoch") for size in (COUNT - 1, COUNT)),
+    ],
+)
 def test_every_batch_size(data, start, size):
     """A last batch of one image, none smaller, and data that is one batch: its draws decide the next order."""
     generator = from_dataframe(data, EVERYTHING, batch_size=size)
@@ -162,7 +175,13 @@ def test_another_seed_is_another_stream(data):
     assert not are_equal(one, other)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 8])
+@pytest.mark.parametrize("storage", ["none", "memory", "disk"])
+def test_any_storage(data, storage):
+    """Wherever the pixels lie."""
+    assert_replays(from_dataframe(data, EVERYTHING), data, storage=storage)
+
+
+@pytest.mark.parametrize("threads", [1, 8])
 def test_any_parallelism(data, threads, monkeypatch):
     """Many threads make what one would."""
     monkeypatch.setattr(Environment, "reader_threads", threads)
@@ -237,7 +256,7 @@ def test_the_state_is_that_of_the_call(data):
 
 
 @pytest.mark.parametrize("seed", [5, None])
-@pytest.mark.parametrize("start", ["fresh", "some batches", "next"])
+@pytest.mark.parametrize("start", ["fresh", "next"])
 def test_exact_mode_moves_no_state_either(data, start, seed):
     """Nothing of the generator, NumPy or Python moves; but one number is drawn on purpose where there is no seed."""
     generator = from_dataframe(data, EVERYTHING, seed=seed)
