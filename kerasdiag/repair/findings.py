@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any  # the generator is a foreign object
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kerasdiag import compat
 from kerasdiag.repair.conversion.prepare import PreparedStore
@@ -96,12 +98,21 @@ def _function_finding(maker: BatchMaker, load: Callable[[str], Any] | None) -> l
     return [text]
 
 
-def draws_random_numbers(function: Callable[..., Any], image: Any) -> bool:
-    """Tell whether a function draws from NumPy's global generator."""
+def is_repeatable(function: Callable[..., Any], images: Iterable[NDArray[Any]]) -> bool:
+    """Tell whether a function moves no global stream of random numbers and gives the same for the same image.
+
+    Args:
+        function: A ``preprocessing_function``.
+        images: Images to try it on; some functions draw for some images only.
+    """
     with streams_kept():
-        before = np.random.get_state()  # noqa: NPY002
-        function(np.array(image))
-        return not _same_state(before, np.random.get_state())  # noqa: NPY002
+        for image in images:
+            before, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002
+            once, again = (np.asarray(function(np.array(image))) for _ in range(2))
+            moved = not _same_state(before, np.random.get_state()) or pythons != random.getstate()  # noqa: NPY002
+            if moved or once.tobytes() != again.tobytes():
+                return False
+    return True
 
 
 def _same_state(one: Any, other: Any) -> bool:

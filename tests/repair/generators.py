@@ -98,7 +98,7 @@ def keras_draws(generator, count, seed=0):
     """Parameters drawn by Keras itself, as arrays; NumPy's global state is put back."""
     state = np.random.get_state()
     np.random.seed(seed)
-    shape = generator.image_shape
+    shape = generator.x.shape[1:] if hasattr(generator, "x") else generator.image_shape
     drawn = [generator.image_data_generator.get_random_transform(shape) for _ in range(count)]
     np.random.set_state(state)
     return {name: np.array([one[name] for one in drawn]) for name in drawn[0] if drawn[0][name] is not None}

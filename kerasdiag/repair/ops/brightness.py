@@ -19,7 +19,6 @@ from kerasdiag.repair.ops.affine import Parameters
 from kerasdiag.spec import AugmentationOptions
 
 NAME = "brightness"
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def draw(options: AugmentationOptions, numbers: NDArray[np.float64]) -> Parameters:
@@ -56,6 +55,6 @@ def apply(x: NDArray[Any], factor: float, dtype: str) -> NDArray[Any]:
         values *= 255
     channels = values.shape[2]
     bits = values.astype(np.uint8)
-    image = Image.fromarray(bits[:, :, 0] if channels == 1 else bits, _MODES[channels])
+    image = Image.fromarray(bits[:, :, 0] if channels == 1 else bits)  # L, RGB or RGBA, by its shape
     result = np.asarray(ImageEnhance.Brightness(image).enhance(factor), dtype).reshape(x.shape)
     return result / 255 * (high - low) + low if stretch else result
