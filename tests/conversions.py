@@ -14,6 +14,7 @@ from kerasdiag.repair.pixel_store.sources import find_sources
 from kerasdiag.spec import LoaderOptions
 
 LOADER = LoaderOptions("rgb", (24, 32))
+RANGES = {"uint8": (0, 256), "uint16": (0, 65_536), "int32": (-5, 200_000)}  # of the values that a dtype is for
 OLD = 1_600_000_000  # seconds; young files are hashed again, old ones are believed
 
 
@@ -30,6 +31,19 @@ def write_pictures(folder, count, size=(40, 30), seed=0, suffix="png"):
 def write_picture(path, random, size=(40, 30), age_s=0):
     Image.fromarray(random.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(path)
     os.utime(path, (OLD + age_s, OLD + age_s))
+
+
+def write_wide(path, dtype="uint16", size=(32, 24), seed=0, margin=0):
+    """Write an old grayscale file that needs ``dtype``: PNG or TIFF, 32 bits as Pillow's mode I."""
+    low, high = RANGES[dtype]
+    low, high = low + margin, high - margin  # a filter overshoots
+    pixels = np.random.default_rng(seed).integers(low, high, size[::-1]).astype(dtype)
+    pixels.flat[:2] = low, high - 1
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    os.utime(path, (OLD, OLD))
+    return str(path)
 
 
 def keras_like(loader=LOADER):
@@ -68,7 +82,8 @@ def stored_pixels(prepared, row):
     record, store = int(prepared.record_of_row[row]), prepared.store
     with open(store.files[store.file[record]], "rb") as file:
         file.seek(int(store.data_offset[record]))
-        return np.frombuffer(file.read(store.loader.image_bytes), np.uint8).reshape(store.loader.image_shape)
+        data = file.read(store.loader.image_bytes)
+    return np.frombuffer(data, store.loader.pixel_dtype).reshape(store.loader.image_shape)
 
 
 def content(folder):

@@ -20,7 +20,7 @@ can be made again from the images at any time.
 _INFO = """\
 Without DIR: every store in the cache directory (KERASDIAG_CACHE_DIR chooses another one). With DIR: one
 store, and its plans: a plan is what one generator does with the images (rows, labels, batch size,
-augmentation).
+augmentation), with the certificate of the comparison that autofix made before it handed the dataset over.
 
     kerasdiag store info
     kerasdiag store info ~/.cache/kerasdiag/stores/19766a8ff968

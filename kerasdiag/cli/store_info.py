@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +17,8 @@ from kerasdiag.repair.pixel_store.remove_store import is_left_over
 from kerasdiag.repair.pixel_store.store import Store, open_store, read_header
 from kerasdiag.repair.plans.saved_plans import SavedPlan, list_plans
 from kerasdiag.repair.progress import size
+from kerasdiag.repair.proof import certificate
+from kerasdiag.repair.proof.certificate import Certificate
 from kerasdiag.spec import LoaderOptions
 
 _COLUMNS = ("IMAGES", "SIZE", "DEAD", "LOADER", "LAST USED", "DATA ROOT", "DIRECTORY")
@@ -34,7 +37,8 @@ def loader_text(loader: LoaderOptions) -> str:
     """Return loader options in a few words."""
     height, width = loader.target_size
     cropped = ", keep_aspect_ratio" if loader.keep_aspect_ratio else ""
-    return f"{loader.color_mode} {height}x{width} {loader.interpolation}{cropped}"
+    dtype = "" if loader.pixel_dtype == "uint8" else f", {loader.pixel_dtype}"
+    return f"{loader.color_mode} {height}x{width} {loader.interpolation}{cropped}{dtype}"
 
 
 def _list(cache_dir: Path, as_json: bool) -> None:
@@ -72,7 +76,7 @@ def _describe(directory: Path, as_json: bool) -> None:
     store = _opened(entry)
     plans, problems = list_plans(directory)
     if as_json:
-        plan_fields = [_plan_fields(plan) for plan in plans]
+        plan_fields = [{**_plan_fields(plan), "certificate": _proof_fields(directory, plan)} for plan in plans]
         show(json.dumps({**_fields(entry, store), "plans": plan_fields, "plan_problems": problems}, indent=1))
         return
     lines = [
@@ -94,8 +98,18 @@ def _describe(directory: Path, as_json: bool) -> None:
     if plans:
         show("")
         show_table([("PLAN", "ROWS", "BATCH", "STEPS", "SUBSET", "LAST USED", "AUGMENTATION"), *map(_plan_row, plans)])
+    for plan in plans:
+        proof = _certificate(directory, plan)
+        if proof is not None:
+            show("")
+            show(f"certificate of {plan.identity}")
+            show(proof.render())
     for problem in problems:
         show(problem)
+
+
+def _certificate(directory: Path, plan: SavedPlan) -> Certificate | None:
+    return certificate.load(directory / "plans" / plan.identity)
 
 
 def _plan_row(plan: SavedPlan) -> tuple[str, ...]:
@@ -144,6 +158,11 @@ def _plan_fields(plan: SavedPlan) -> dict[str, Any]:
         "augmentation": plan.augmentation_text,
         "last_used": _iso(plan.last_used_s),
     }
+
+
+def _proof_fields(directory: Path, plan: SavedPlan) -> dict[str, Any] | None:
+    proof = _certificate(directory, plan)
+    return None if proof is None else {"statement": proof.statement, **dataclasses.asdict(proof)}
 
 
 def _iso(seconds: float | None) -> str | None:

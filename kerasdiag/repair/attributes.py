@@ -40,7 +40,7 @@ def dress_dataset(
         rows: Rows of the generator that take part; lists with an entry for each row keep these only.
         set_epoch: Sets the epoch of the next iteration.
     """
-    num_rows = len(generator.filepaths)
+    num_rows = int(generator.n)
     for name in _COPIED:
         if hasattr(generator, name):
             value = getattr(generator, name)

@@ -11,7 +11,7 @@ import numpy as np
 from kerasdiag import compat
 from kerasdiag.errors import NotAGeneratorError
 from kerasdiag.input_identity import IMAGE_DATA_GENERATOR, PYTHON_GENERATOR, identify_input
-from kerasdiag.spec import AugmentationOptions, GeneratorSpec, LoaderOptions
+from kerasdiag.spec import ArrayData, AugmentationOptions, GeneratorSpec, LoaderOptions
 
 _KERAS_PACKAGES = ("keras", "tf_keras", "tensorflow", "keras_preprocessing")
 # What decides the batches. User code that replaces one of these makes another generator of it.
@@ -26,7 +26,8 @@ def read_spec(generator: Any) -> GeneratorSpec:
     """Return what ``generator`` is.
 
     Args:
-        generator: What ``ImageDataGenerator.flow_from_dataframe`` or ``flow_from_directory`` returned.
+        generator: What ``flow_from_dataframe``, ``flow_from_directory`` or ``flow`` of an
+            ImageDataGenerator returned.
 
     Raises:
         NotAGeneratorError: It is something else; the message names what to pass instead.
@@ -37,26 +38,25 @@ def read_spec(generator: Any) -> GeneratorSpec:
     kind = next(base.__name__ for base in type(generator).__mro__ if _is_keras(base))
     class_mode = getattr(generator, "class_mode", None)
     has_classes = class_mode in ("categorical", "binary", "sparse")
+    of_arrays = kind == "NumpyArrayIterator"
     return GeneratorSpec(
         kind=kind,
-        loader=LoaderOptions(
-            color_mode=getattr(generator, "color_mode", "rgb"),
-            target_size=tuple(int(side) for side in getattr(generator, "target_size", (0, 0))),  # type: ignore[arg-type]
-            interpolation=getattr(generator, "interpolation", "nearest"),
-            keep_aspect_ratio=bool(getattr(generator, "keep_aspect_ratio", False)),
-        ),
+        loader=None if of_arrays else _read_loader(generator),
+        arrays=_read_arrays(generator) if of_arrays else None,
         augmentation=_read_augmentation(augmentation),
         filepaths=tuple(getattr(generator, "filepaths", ())),
         directory=getattr(generator, "directory", None) or None,
         class_mode=class_mode,
         class_indices=dict(generator.class_indices) if hasattr(generator, "class_indices") else None,
         classes=tuple(generator.classes) if has_classes else None,
-        targets=np.asarray(generator.labels) if class_mode == "raw" else None,
+        targets=_read_targets(generator, class_mode),
         sample_weight=_copy(getattr(generator, "sample_weight", None)),
         batch_size=int(generator.batch_size),
         shuffle=bool(generator.shuffle),
         seed=None if generator.seed is None else int(generator.seed),
         subset=getattr(generator, "subset", None),
+        total_batches_seen=int(generator.total_batches_seen),
+        index_array=_copy(generator.index_array),
         dtype=str(np.dtype(getattr(generator, "dtype", None) or "float32")),
         floatx=compat.generator_floatx(generator),
         data_format=getattr(generator, "data_format", "channels_last"),
@@ -69,10 +69,32 @@ def read_spec(generator: Any) -> GeneratorSpec:
     )
 
 
+def _read_loader(generator: Any) -> LoaderOptions:
+    return LoaderOptions(
+        color_mode=generator.color_mode,
+        target_size=tuple(int(side) for side in generator.target_size),  # type: ignore[arg-type]
+        interpolation=generator.interpolation,
+        keep_aspect_ratio=bool(getattr(generator, "keep_aspect_ratio", False)),
+    )
+
+
+def _read_arrays(generator: Any) -> ArrayData:
+    extra = tuple(np.asarray(one) for one in generator.x_misc)
+    return ArrayData(generator.x, extra, None if generator.y is None else np.asarray(generator.y))
+
+
+def _read_targets(generator: Any, class_mode: Any) -> Any:
+    if class_mode == "raw":
+        return np.asarray(generator.labels)
+    if class_mode == "multi_output":
+        return [np.asarray(output) for output in generator.labels]
+    return None
+
+
 def _what_instead(generator: Any) -> str:
     kind = identify_input(generator).kind
     got = f"autofix was given {type(generator).__module__}.{type(generator).__qualname__}, "
-    expected = "it takes what ImageDataGenerator.flow_from_dataframe or flow_from_directory returns. "
+    expected = "it takes what ImageDataGenerator.flow_from_dataframe, flow_from_directory or flow returns. "
     if kind == PYTHON_GENERATOR or inspect.isgeneratorfunction(generator):
         name = getattr(generator, "__name__", "the generator function")
         inner = _wrapped_iterator(generator)
@@ -109,11 +131,11 @@ def _overridden(thing: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     """Names of methods that are not Keras' own, as ``Class.method``."""
     found = []
     for name in names:
+        owner = next((base for base in type(thing).__mro__ if name in vars(base)), None)
+        if owner is None:  # the iterator over arrays keeps its weights as a plain attribute
+            continue
         if name in getattr(thing, "__dict__", {}):
             found.append(f"{type(thing).__qualname__}.{name} (replaced on the object)")
-            continue
-        owner = next((base for base in type(thing).__mro__ if name in vars(base)), None)
-        if owner is None:
             continue
         method = vars(owner)[name]
         method = getattr(method, "fget", method)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
+
+from kerasdiag.repair.proof.certificate import Certificate
 
 KEPT, REPAIRED, REUSED, DISABLED = "kept", "repaired", "reused", "disabled"
 
@@ -30,8 +33,8 @@ class RepairReport:
         plan: File that describes the pipeline, for readers without kerasdiag, or None.
         findings: What the user should know, one sentence each.
         steps: Batches of an iteration, and what decided their number.
-        checked_rows: Rows whose pixels were compared with the generator's own, all of them equal.
-        certificate: The proof of equality; None, see ``not_measured``.
+        certificate: What was compared with the generator's own batches, and how equal it was; or None,
+            see ``not_measured``.
         not_measured: What is None -> why.
     """
 
@@ -52,8 +55,5 @@ class RepairReport:
     plan: str | None = None
     findings: tuple[str, ...] = ()
     steps: str | None = None
-    checked_rows: int = 0
-    certificate: None = None
-    not_measured: tuple[tuple[str, str], ...] = (
-        ("certificate", "a full certificate is not built yet; checked_rows rows were compared"),
-    )
+    certificate: Optional[Certificate] = None
+    not_measured: tuple[tuple[str, str], ...] = (("certificate", "nothing was repaired"),)

@@ -13,8 +13,8 @@ from kerasdiag.repair.decision import ALWAYS, BOTTLENECK
 # Argument -> values that are built, and values that the interface has and that are not built yet.
 _VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "when": ((BOTTLENECK, ALWAYS), ()),
-    "mode": (("exact",), ("replay",)),
-    "storage": (("auto", "disk"), ("none", "memory")),
+    "mode": (("exact", "replay"), ()),
+    "storage": (("auto", "none", "disk", "memory"), ()),
     "bad_images": (("raise", "skip"), ()),
     "on_error": (("raise", "keep"), ()),
 }
@@ -51,6 +51,16 @@ class Request:
         steps = self.steps_per_epoch
         if steps is not None and (isinstance(steps, bool) or not hasattr(steps, "__index__") or steps < 1):
             raise ValueError(f"autofix: steps_per_epoch must be a whole number above 0. Received: {steps!r}.")
+        if self.mode == "replay" and self.bad_images == "skip":
+            raise ValueError(
+                'autofix: mode="replay" gives every row of the generator in its order, so bad_images="skip" has no meaning '
+                "there. Mend or remove the images first."
+            )
+        if self.storage == "none" and self.bad_images == "skip":
+            raise ValueError(
+                'autofix: storage="none" loads each image when its batch is made, so bad_images="skip" cannot know '
+                'beforehand which ones fail. Use storage="disk", or mend the images.'
+            )
         if steps is not None:
             object.__setattr__(self, "steps_per_epoch", int(steps))  # NumPy's numbers are not JSON's
 

@@ -1,16 +1,20 @@
 """How fast images come: the generator, what people write by hand, and autofix, side by side.
 
-    python tests/benchmarks/pipeline.py DATA_DIR [--rounds 5] [--only NAME ...]
+    python tests/benchmarks/pipeline.py DATA_DIR [--rounds 5] [--only NAME ...] [--size 224] [--all]
 
 300x300, the article's augmentations, batches of 32. The rows are links to the images of DATA_DIR,
 repeated to 2,048, so reads come from the page cache. One process per contender; in each round every
-contender runs one window of batches, alone; the table shows medians over the rounds.
+contender runs one window of batches, alone; the table shows medians over the rounds, the seconds
+from the call of autofix (the store is there) to the first batch, and the peak memory of the process.
+--all adds modes, storages, fill modes, colours, one core, and what others offer where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -21,7 +25,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
-ROWS, SIZE, BATCH = 2048, (300, 300), 32
+ROWS, BATCH = 2048, 32
+SIZE = (int(os.environ.get("BENCHMARK_SIZE", "300")),) * 2
 ARTICLE = {"rotation_range": 30, "shear_range": 0.2, "zoom_range": 0.2, "horizontal_flip": True, "rescale": 1 / 255}
 WORKERS = (1, 2, 4, 16)
 # Batches that lie ready when a window begins are not timed (10 in Keras' queue, fewer in the others),
@@ -83,7 +88,8 @@ def count_windows():
         yield from _batches(SKIPPED, SKIPPED_S)
         started = time.perf_counter()
         count = yield from _batches(WINDOW, WINDOW_S)
-        print(f"RATE {count * BATCH / (time.perf_counter() - started)}", flush=True)
+        rate = count * BATCH / (time.perf_counter() - started)
+        print(f"RATE {rate} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}", flush=True)
 
 
 def _batches(least, least_s):
@@ -95,11 +101,12 @@ def _batches(least, least_s):
     return count
 
 
-def stored_dataset(folder, cache, options, **environment):
+def stored_dataset(folder, cache, options, kernel="compiled", **arguments):
     from kerasdiag import autofix
 
-    os.environ.update(environment)
-    return autofix(make_generator(folder, options), when="always", cache_dir=cache, steps_per_epoch=10**6, verbose=0)
+    os.environ["KERASDIAG_KERNEL"] = kernel
+    arguments = {"cache_dir": cache, "steps_per_epoch": 10**6, **arguments}
+    return autofix(make_generator(folder, options), when="always", verbose=0, **arguments)
 
 
 def records(folder, cache):
@@ -181,10 +188,52 @@ CONTENDERS = {
     "TFRecord + ImageProjectiveTransformV3": by_hand,
     "TFRecord + Keras Random* layers": keras_layers,
     "TFRecord, bare read + cast + rescale": bare_read,
-    "autofix, compiled": lambda folder, cache: stored_dataset(folder, cache, ARTICLE, KERASDIAG_KERNEL="compiled"),
-    "autofix, SciPy": lambda folder, cache: stored_dataset(folder, cache, ARTICLE, KERASDIAG_KERNEL="scipy"),
+    "autofix, compiled": lambda folder, cache: stored_dataset(folder, cache, ARTICLE),
+    "autofix, SciPy": lambda folder, cache: stored_dataset(folder, cache, ARTICLE, kernel="scipy"),
     "autofix, no augmentation": lambda folder, cache: stored_dataset(folder, cache, {"rescale": 1 / 255}),
 }
+
+
+def on_one_core(folder, cache):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    return stored_dataset(folder, cache, ARTICLE)
+
+
+def with_albumentations(folder, cache):
+    """The same kinds of augmentation on the same store; borders and order of steps are its own."""
+    import albumentations
+    from keras_api import tf
+
+    affine = albumentations.Affine(rotate=(-30, 30), shear=(-0.2, 0.2), scale=(0.8, 1.2), p=1, border_mode=1)
+    steps = albumentations.Compose([affine, albumentations.HorizontalFlip(), albumentations.ToFloat(255)])
+
+    def augment(image):
+        result = tf.numpy_function(lambda x: steps(image=x)["image"], [image], tf.float32)
+        return tf.ensure_shape(result, (*SIZE, 3))
+
+    images = records(folder, cache).shuffle(256).map(augment, num_parallel_calls=tf.data.AUTOTUNE)
+    return images.batch(BATCH).prefetch(tf.data.AUTOTUNE)
+
+
+MORE = {
+    "autofix, replay": lambda folder, cache: stored_dataset(folder, cache, ARTICLE, mode="replay"),
+    "autofix, storage=memory": lambda folder, cache: stored_dataset(folder, cache, ARTICLE, storage="memory"),
+    "autofix, storage=none": lambda folder, cache: stored_dataset(folder, cache, ARTICLE, storage="none"),
+    **{
+        f"autofix, fill_mode={mode}": lambda folder, cache, mode=mode: stored_dataset(
+            folder, cache, {**ARTICLE, "fill_mode": mode}
+        )
+        for mode in ("constant", "reflect", "wrap")
+    },
+    "autofix, order 0": lambda folder, cache: stored_dataset(folder, cache, {**ARTICLE, "interpolation_order": 0}),
+    "autofix, brightness and channel shift": lambda folder, cache: stored_dataset(
+        folder, cache, {**ARTICLE, "brightness_range": (0.7, 1.3), "channel_shift_range": 20}
+    ),
+    "autofix, compiled, one core": on_one_core,
+    "albumentations": with_albumentations,
+}
+# Contenders that need what the project does not: skipped with a word where it is missing.
+OPTIONAL = {"albumentations": "albumentations"}
 
 
 def run_contender(name, folder, cache):
@@ -192,8 +241,13 @@ def run_contender(name, folder, cache):
     if name.startswith("generator"):
         sys.stdout = real
         run_generator(folder, int(name.rpartition("=")[2]))
-    dataset = CONTENDERS[name](folder, cache)
+    import keras_api  # noqa: F401  # a script has imported TensorFlow long before
+
+    started = time.perf_counter()
+    dataset = {**CONTENDERS, **MORE}[name](folder, cache)
+    next(iter(dataset))
     sys.stdout = real
+    print(f"FIRST {time.perf_counter() - started}", flush=True)
     run_dataset(dataset)
 
 
@@ -205,6 +259,8 @@ def start(name, folder, cache):
         stderr=subprocess.PIPE,
         text=True,
     )
+    if not name.startswith("generator"):
+        process.first_s = float(answer(process, "FIRST")[0])
     answer(process, "READY")
     return process
 
@@ -223,12 +279,15 @@ def measure(names, folder, cache, rounds):
         for name, process in processes.items():
             process.stdin.write("go\n")
             process.stdin.flush()
-            rate = float(answer(process, "RATE")[0])
+            rate, process.peak_gb = map(float, answer(process, "RATE"))
             if number:  # the first round compiles, traces and fills caches
                 rates[name].append(rate)
         print(f"round {number} of {rounds}", file=sys.stderr, flush=True)
     for process in processes.values():
         process.kill()
+    for name, process in processes.items():
+        first = f"first batch {process.first_s:.1f} s, " if hasattr(process, "first_s") else ""
+        print(f"  {name:40}{first}peak memory {process.peak_gb:.1f} GB")
     return {name: statistics.median(values) for name, values in rates.items()}
 
 
@@ -247,6 +306,9 @@ def print_table(rates):
     target = 15 if version.startswith("2.10.") else 20
     wanted = [("autofix, compiled", best, target), ("autofix, SciPy", best, 1)]
     wanted += [("autofix, no augmentation", rates.get("TFRecord, bare read + cast + rescale"), 3)]
+    one = rates.get("autofix, compiled, one core")
+    if one and "autofix, compiled" in rates:
+        print(f"  autofix, compiled, from one core to {os.cpu_count()}: {rates['autofix, compiled'] / one:.2f}x")
     missed = False
     for name, base, factor in wanted:
         if base and name in rates:
@@ -256,18 +318,35 @@ def print_table(rates):
     return missed
 
 
+def _is_installed(module):
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="directory of images")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="contenders whose name contains one of these")
+    parser.add_argument("--size", type=int, default=300, help="height and width in pixels")
+    parser.add_argument("--all", action="store_true", help="modes, storages, fill modes and other tools, too")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     parser.add_argument("--cache", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.contender:
         run_contender(arguments.contender, arguments.data, arguments.cache)
     images = sorted(path for path in arguments.data.iterdir() if path.is_file())
-    names = [name for name in CONTENDERS if not arguments.only or any(part in name for part in arguments.only)]
+    os.environ["BENCHMARK_SIZE"] = str(arguments.size)
+    global SIZE  # noqa: PLW0603  # of the table's heading; the contenders read the environment
+    SIZE = (arguments.size, arguments.size)
+    known = {**CONTENDERS, **(MORE if arguments.all else {})}
+    names = [name for name in known if not arguments.only or any(part in name for part in arguments.only)]
+    for name in [name for name in names if name in OPTIONAL]:
+        if not _is_installed(OPTIONAL[name]):
+            print(f"  {name}: skipped, {OPTIONAL[name]} is not installed")
+            names.remove(name)
     with tempfile.TemporaryDirectory() as folder:
         links, cache = Path(folder, "images"), Path(folder, "cache")
         links.mkdir()

@@ -18,8 +18,9 @@ from kerasdiag.cli import main, store_clean
 from kerasdiag.repair.pixel_store import remove_store as removal
 from kerasdiag.repair.pixel_store.lock import StoreLock
 from kerasdiag.repair.pixel_store.store import Store, open_store
-from kerasdiag.repair.plans.plan import PipelinePlan, Targets
+from kerasdiag.repair.plans.plan import PipelinePlan
 from kerasdiag.repair.plans.plan_files import save_plan
+from kerasdiag.repair.plans.targets import Targets
 from kerasdiag.spec import AugmentationOptions, GeneratorSpec
 
 

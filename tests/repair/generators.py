@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import warnings
 
@@ -14,9 +15,10 @@ from PIL import Image
 
 from kerasdiag import compat
 from kerasdiag.repair.conversion.prepare import prepare_store
-from kerasdiag.repair.convert import loader_of_generator
 from kerasdiag.repair.kernels.choose import KernelChoice, choose_kernel
+from kerasdiag.repair.load import loader_of_generator
 from kerasdiag.repair.pipeline.batches import BatchMaker
+from kerasdiag.repair.pipeline.pixels import StorePixels
 from kerasdiag.repair.pixel_store.sources import find_sources
 from kerasdiag.repair.plans.plan import PipelinePlan
 from kerasdiag.repair.read_generator import read_spec
@@ -81,7 +83,7 @@ def make_maker(generator, stores, *, kernel=None, seed=None, steps=None, block_r
         verbose=0,
     )
     plan = PipelinePlan(
-        spec,
+        dataclasses.replace(spec, loader=prepared.store.loader),
         np.arange(spec.num_rows),
         prepared.record_of_row,
         spec.seed if seed is None else seed,
@@ -89,21 +91,17 @@ def make_maker(generator, stores, *, kernel=None, seed=None, steps=None, block_r
         block_rows,
     )
     choice = KernelChoice("scipy", "the test says so") if kernel == "scipy" else choose_kernel()
-    return BatchMaker(plan, prepared.store, choice, 2**26)
+    return BatchMaker(plan, StorePixels(prepared.store, prepared.record_of_row), choice, 2**26)
 
 
 def keras_draws(generator, count, seed=0):
     """Parameters drawn by Keras itself, as arrays; NumPy's global state is put back."""
     state = np.random.get_state()
     np.random.seed(seed)
-    shape = generator.image_shape
+    shape = generator.x.shape[1:] if hasattr(generator, "x") else generator.image_shape
     drawn = [generator.image_data_generator.get_random_transform(shape) for _ in range(count)]
     np.random.set_state(state)
-    return {
-        name: np.array([one[name] for one in drawn])
-        for name in drawn[0]
-        if name not in ("channel_shift_intensity", "brightness")
-    }
+    return {name: np.array([one[name] for one in drawn]) for name in drawn[0] if drawn[0][name] is not None}
 
 
 def keras_images(generator, rows, parameters):
@@ -119,7 +117,7 @@ def keras_images(generator, rows, parameters):
             interpolation=generator.interpolation,
         ) as image:
             x = keras.preprocessing.image.img_to_array(image)
-        x = source.apply_transform(x, {name: values[place] for name, values in parameters.items()})
+        x = source.apply_transform(x, {name: values[place].item() for name, values in parameters.items()})
         images.append(source.standardize(x))
     return np.stack(images)
 

@@ -545,18 +545,23 @@ def test_decompression_bombs_are_bad_images(data, stores, monkeypatch):
     assert [image.rows for image in raised.value.images] == [(2,)]
 
 
+@pytest.mark.parametrize("color_mode", ["rgb", "grayscale"])
 @pytest.mark.parametrize("sampled", [True, False])
-def test_wide_grayscale_is_never_converted(data, stores, sampled):
-    """A 16-bit image stops everything, whatever ``bad_images`` says, and is named."""
-    loader = LoaderOptions("grayscale", (24, 32))
+def test_values_that_no_store_holds_are_an_error_of_their_own(data, stores, sampled, color_mode):
+    """Fractions stop everything, whatever ``bad_images`` says, and are named; so does rgb above 255."""
+    loader = LoaderOptions(color_mode, (24, 32))
     paths = write_pictures(data, 80)
     order = in_random_order([Path(path).name for path in paths])
-    wide = data / order[0 if sampled else 70]
-    Image.fromarray(np.full((30, 40), 40_000, np.uint16)).save(wide)
-    with pytest.raises(StoreError, match="16-bit grayscale") as raised:
-        convert(paths, stores, loader=loader, bad_images="skip")
+    odd = str(data / order[0 if sampled else 70])
+
+    def load(path):
+        pixels = 255 - keras_like(loader)(path).astype(np.int64)
+        return pixels + (0.5 if color_mode == "grayscale" else 256) if path == odd else pixels
+
+    with pytest.raises(StoreError, match="holds whole numbers") as raised:
+        convert(paths, stores, loader=loader, generator_load=load, bad_images="skip")
     assert not isinstance(raised.value, BadImagesError)
-    assert str(wide) in str(raised.value)
+    assert odd in str(raised.value)
     assert half_written(stores) == []
     assert stores.exists() != sampled
 

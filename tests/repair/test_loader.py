@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasdiag.repair.conversion.loader import NotEightBitError, as_uint8, load_pixels
+from kerasdiag.repair.conversion.loader import PixelRangeError, as_stored, load_bytes, load_pixels
 from kerasdiag.spec import LoaderOptions
 
 MODES = {
@@ -74,23 +74,47 @@ def test_pixels_equal_those_of_keras(tmp_path, kind):
     assert compared == 108
 
 
-def test_wide_grayscale_is_refused_not_rounded(tmp_path):
-    """Values above 255 are an error of their own kind, in files and from a generator's loader."""
+def test_what_does_not_fit_is_refused_not_rounded(tmp_path):
+    """A value outside the store's dtype is an error that names the dtype it needs, in files and from a loader."""
     path = tmp_path / "wide.png"
     Image.fromarray(np.full((4, 5), 40_000, np.uint16)).save(path)
     loader = LoaderOptions("grayscale", (4, 5))
-    with pytest.raises(NotEightBitError, match="40000"):
-        load_pixels(path.read_bytes(), loader)
-    with pytest.raises(NotEightBitError):
-        as_uint8(np.full((4, 5), 0.5), loader)
-    with pytest.raises(NotEightBitError):
-        as_uint8(np.full((4, 5), -1), loader)
+    with pytest.raises(PixelRangeError, match="40000") as raised:
+        load_bytes(path.read_bytes(), loader)
+    assert raised.value.needed == "uint16"
+    cases = ((256, "uint16"), (65_535, "uint16"), (65_536, "int32"), (-1, "int32"), (2**31, None), (0.5, None))
+    for value, needed in (*cases, (float("nan"), None)):
+        with pytest.raises(PixelRangeError) as raised:
+            as_stored(np.full((4, 5), value), loader)
+        assert raised.value.needed == needed
+        if needed is not None:
+            wide = LoaderOptions("grayscale", (4, 5), pixel_dtype=needed)
+            stored = as_stored(np.full((4, 5), value), wide)
+            assert (stored.dtype, stored.shape) == (needed, (4, 5, 1))
+            assert (stored == value).all()
+
+
+def test_narrow_files_in_a_wide_store_keep_their_values(tmp_path):
+    """8-bit files beside wide ones are widened, not scaled: 200 stays 200."""
+    path = write_kind(tmp_path, "L")
+    for dtype in ("uint8", "uint16", "int32"):
+        loader = LoaderOptions("grayscale", (20, 17), pixel_dtype=dtype)
+        data = load_bytes(path.read_bytes(), loader)
+        assert len(data) == loader.image_bytes == 20 * 17 * np.dtype(dtype).itemsize
+        stored = np.frombuffer(data, dtype).reshape(loader.image_shape)
+        np.testing.assert_array_equal(stored, load_pixels(path.read_bytes(), loader))
+
+
+def test_an_unknown_dtype_is_an_error():
+    """Only what a store can hold is taken."""
+    with pytest.raises(ValueError, match="float32"):
+        LoaderOptions("grayscale", (4, 5), pixel_dtype="float32")
 
 
 def test_another_shape_is_an_error(tmp_path):
     """A loader that does not resize is not silently stored."""
     with pytest.raises(ValueError, match="shape"):
-        as_uint8(np.zeros((4, 6, 3), np.uint8), LoaderOptions("rgb", (4, 5)))
+        as_stored(np.zeros((4, 6, 3), np.uint8), LoaderOptions("rgb", (4, 5)))
 
 
 def test_loading_needs_no_keras():

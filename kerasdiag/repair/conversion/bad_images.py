@@ -61,12 +61,11 @@ def bad_images_error(images: Sequence[BadImage], num_sources: int) -> BadImagesE
     return BadImagesError("\n".join([head, *lines]), tuple(images))
 
 
-def wide_image_error(found: str) -> StoreError:
-    """Return the error for images whose values do not fit into 8 bits."""
+def unstorable_error(path: str, found: str) -> StoreError:
+    """Return the error for a loader whose values no store can hold; Keras' own makes none."""
     return StoreError(
-        "The pixel store holds 8-bit images, but there is 16-bit grayscale (or 32-bit) among the sources:"
-        f" {printable(found)}. Keras keeps such values above 255, and nothing here rounds them silently. Keep the"
-        " generator for these images, or convert them to 8 bits first."
+        "A pixel store holds whole numbers: 8 bits a value, in grayscale up to 32 bits. The generator's loader makes"
+        f" {found} of {printable(path)}, and nothing here rounds them silently. Keep the generator for these images."
     )
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kerasdiag.environment.cores import usable_cores
 from kerasdiag.errors import BadImagesError
-from kerasdiag.repair.conversion.bad_images import BadImage, bad_images, bad_images_error, wide_image_error
+from kerasdiag.repair.conversion.bad_images import BadImage, bad_images, bad_images_error
 from kerasdiag.repair.conversion.estimate import TIMED, bytes_to_write, look_at, plan_line
-from kerasdiag.repair.conversion.job import Job, in_random_order, load_job, make_job
-from kerasdiag.repair.conversion.loader import NotEightBitError, as_uint8
-from kerasdiag.repair.conversion.shard import Load, Manifest, NotUint8StoreError, convert_shard
+from kerasdiag.repair.conversion.job import Job, fields_of, in_random_order, load_job, make_job
+from kerasdiag.repair.conversion.loader import PixelRangeError, as_stored
+from kerasdiag.repair.conversion.shard import Load, Manifest, WideImageError, convert_shard
 from kerasdiag.repair.conversion.workers import CannotStartError, convert_with_workers, why_not_here
 from kerasdiag.repair.pixel_store import find_store, unchanged
 from kerasdiag.repair.pixel_store.find_store import StorePlace
@@ -127,6 +127,7 @@ class Conversion:
 
         Raises:
             BadImagesError: Images cannot be loaded, and ``raise_bad``.
+            WideImageError: An image has values that the store's dtype does not hold.
             StoreError: The conversion cannot be made.
             OSError: The store cannot be written.
         """
@@ -203,9 +204,9 @@ class Conversion:
 
     def _loads(self, name: str) -> bool:
         try:
-            as_uint8(np.asarray(self.generator_load(path_of(self.place.root, name))), self.loader)
-        except NotEightBitError as error:
-            raise wide_image_error(f"{path_of(self.place.root, name)}: {error}") from None
+            as_stored(np.asarray(self.generator_load(path_of(self.place.root, name))), self.loader)
+        except PixelRangeError as error:
+            raise WideImageError(path_of(self.place.root, name), str(error), error.needed) from None
         except Exception:
             return False
         return True
@@ -237,7 +238,7 @@ class Conversion:
             fields = {"kerasdiag_pixel_store": FORMAT, "about": ABOUT}
             write_json(
                 self.directory / "store.json",
-                {**fields, "loader": asdict(self.loader), "root": self.place.root},
+                {**fields, "loader": fields_of(self.loader), "root": self.place.root},
             )
         return self.generator_load if self.in_process_reason else None
 
@@ -282,12 +283,9 @@ class Conversion:
                 self.in_process_reason = f"no child process can be started: {error}"
                 say(f"converting in this process: {error}", self.verbose)
                 load = self.generator_load
-        try:
-            for number in unfinished_shards(job):
-                self.lock.check()
-                convert_shard(job, number, load=load, on_image=lambda: on_images(1), may_commit=self.lock.check)
-        except NotUint8StoreError as error:
-            raise wide_image_error(str(error)) from None
+        for number in unfinished_shards(job):
+            self.lock.check()
+            convert_shard(job, number, load=load, on_image=lambda: on_images(1), may_commit=self.lock.check)
         self.converted += sum(len(Manifest.load(job.manifest_path(number)).names) for number in todo)
 
     def _commit(self, job: Job | None) -> list[Manifest]:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.conversion.bad_images import printable, wide_image_error
-from kerasdiag.repair.conversion.loader import NotEightBitError, as_uint8, load_pixels
-from kerasdiag.repair.conversion.shard import Load
+from kerasdiag.repair.conversion.bad_images import printable
+from kerasdiag.repair.conversion.loader import PixelRangeError, load_pixels, narrowest_dtype, shaped
+from kerasdiag.repair.conversion.shard import Load, WideImageError
 from kerasdiag.repair.pixel_store.store_files import HOW_TO_MOVE
 from kerasdiag.repair.pixel_store.tfrecord import encode_name, record_bytes
 from kerasdiag.repair.progress import duration, size
-from kerasdiag.spec import LoaderOptions
+from kerasdiag.spec import PIXEL_DTYPES, LoaderOptions
 
 COMPARED = 32
 TIMED = 64
@@ -41,7 +41,7 @@ class Sample:
 
 
 def look_at(paths: Sequence[str], num_images: int, loader: LoaderOptions, generator_load: Load) -> Sample:
-    """Load some sources with both loaders and compare pixel by pixel.
+    """Load some sources with both loaders, compare pixel by pixel, and see whether the store's dtype holds them.
 
     Args:
         paths: Sources in random order; the first 32 are compared, the first 64 timed.
@@ -50,19 +50,26 @@ def look_at(paths: Sequence[str], num_images: int, loader: LoaderOptions, genera
         generator_load: The generator's own loader.
 
     Raises:
-        StoreError: A source is 16-bit or 32-bit grayscale.
+        WideImageError: A source has values that the store's dtype does not hold; the source named is one of
+            those that need the widest.
     """
     ours_s: list[float] = []
     theirs_s: list[float] = []
     difference: str | None = None
+    wide: WideImageError | None = None
     for number, path in enumerate(paths[:TIMED]):
         if number >= COMPARED and number - COMPARED >= num_images // _TIMING_SHARE:
             break
         if difference is None:
             ours = _outcome(lambda path: load_pixels(Path(path).read_bytes(), loader), path, ours_s)
         if number < COMPARED or difference is not None:
-            theirs = _outcome(lambda path: as_uint8(np.asarray(generator_load(path)), loader), path, theirs_s)
+            theirs = _outcome(lambda path: shaped(np.asarray(generator_load(path)), loader), path, theirs_s)
             difference = difference or _difference(ours, theirs, path)
+            wide = _widest(wide, theirs, path, loader)
+        else:
+            wide = _widest(wide, ours, path, loader)
+    if wide is not None:
+        raise wide
     times = theirs_s if difference else ours_s
     return Sample(difference, float(np.mean(times)) if times else None)
 
@@ -73,12 +80,23 @@ def _outcome(
     start_s = time.perf_counter()
     try:
         pixels = load(path)
-    except NotEightBitError as error:
-        raise wide_image_error(f"{path}: {error}") from None
     except Exception as error:
         return error
     times_s.append(time.perf_counter() - start_s)
     return pixels
+
+
+def _widest(
+    before: WideImageError | None, pixels: np.ndarray[Any, Any] | Exception, path: str, loader: LoaderOptions
+) -> WideImageError | None:
+    """Return what stands for the images that need the widest dtype so far; None while the store's holds all."""
+    if isinstance(pixels, Exception) or (before is not None and before.needed is None):
+        return before
+    needed = narrowest_dtype(pixels)
+    widest = (before.needed if before is not None else None) or loader.pixel_dtype
+    if needed is not None and PIXEL_DTYPES.index(needed) <= PIXEL_DTYPES.index(widest):
+        return before
+    return WideImageError(path, str(PixelRangeError(pixels)), needed)
 
 
 def _difference(
@@ -97,13 +115,13 @@ def _difference(
 
 def bytes_to_write(loader: LoaderOptions, names: Iterable[str]) -> int:
     """Return the exact size of the records of these sources."""
-    shape = loader.image_shape
+    shape, value_bytes = loader.image_shape, np.dtype(loader.pixel_dtype).itemsize
     by_length: dict[int, int] = {}
     total = 0
     for name in names:
         length = len(encode_name(name))
         if length not in by_length:
-            by_length[length] = record_bytes(shape, "x" * length)
+            by_length[length] = record_bytes(shape, "x" * length, value_bytes)
         total += by_length[length]
     return total
 

@@ -142,7 +142,7 @@ def make_job(store: Path, root: str, loader: LoaderOptions, names: Sequence[str]
             rows_at.append(at)
             at += len(line)
     job = Job(store, root, loader, first_shard, tuple(rows_at), len(ordered))
-    fields = {"format": FORMAT, "root": root, "loader": asdict(loader), "first_shard": first_shard}
+    fields = {"format": FORMAT, "root": root, "loader": fields_of(loader), "first_shard": first_shard}
     write_json(folder / "job.json", {**fields, "rows_at": rows_at, "num_rows": len(ordered)})
     return job
 
@@ -163,8 +163,19 @@ def load_job(store: Path) -> Job | None:
         return None
 
 
+def fields_of(loader: LoaderOptions) -> dict[str, Any]:  # Any: what JSON can hold
+    """Return the options as a store keeps them, and as its name is made of them.
+
+    uint8 goes without saying: stores had no dtype when they knew no other, and must still be found.
+    """
+    fields = asdict(loader)
+    if loader.pixel_dtype == "uint8":
+        del fields["pixel_dtype"]
+    return fields
+
+
 def loader_of(fields: dict[str, Any]) -> LoaderOptions:  # Any: what JSON holds
-    """Return the options that ``dataclasses.asdict`` took apart."""
+    """Return the options that ``fields_of`` took apart."""
     height, width = fields["target_size"]
     return LoaderOptions(**{**fields, "target_size": (int(height), int(width))})
 
@@ -180,7 +191,7 @@ def in_random_order(names: Sequence[str]) -> list[str]:
 
 def rows_per_shard(loader: LoaderOptions, num_rows: int) -> int:
     """Return how many records a shard holds."""
-    one = record_bytes(loader.image_shape, "")
+    one = record_bytes(loader.image_shape, "", np.dtype(loader.pixel_dtype).itemsize)
     target_bytes = min(max(SHARD_BYTES, num_rows * one // SHARDS_WANTED), MOST_SHARD_BYTES)
     for_parallelism = -(-num_rows // FEWEST_SHARDS)
     return max(FEWEST_ROWS, min(max(1, target_bytes // one), for_parallelism))

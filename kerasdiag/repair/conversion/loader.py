@@ -11,29 +11,62 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasdiag.spec import LoaderOptions
+from kerasdiag.spec import PIXEL_DTYPES, LoaderOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
-_KEPT_GRAYSCALE_MODES = ("L", "I;16", "I")  # Keras converts none of these to 8 bits
+_WIDE_MODES = ("I;16", "I")
+_KEPT_GRAYSCALE_MODES = ("L", *_WIDE_MODES)  # Keras converts none of these to 8 bits
 _FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}  # Pillow's numbers
 
 
-class NotEightBitError(ValueError):
-    """The loader's values do not fit into 8 bits: a 16-bit or 32-bit grayscale image."""
+class PixelRangeError(ValueError):
+    """A loader's values do not fit into the dtype of the store, and nothing here rounds or clips them.
+
+    Args:
+        pixels: What the loader yielded.
+
+    Attributes:
+        needed: The narrowest dtype of a store that holds these values, or None where none does.
+    """
+
+    def __init__(self, pixels: np.ndarray[Any, Any]) -> None:
+        super().__init__(f"{pixels.dtype} values from {pixels.min()} to {pixels.max()}")
+        self.needed = narrowest_dtype(pixels)
 
 
 def load_bytes(data: bytes, loader: LoaderOptions) -> bytes:
     """Decode the bytes of an image file as the generator's loader does.
 
     Returns:
-        The uint8 pixels, row by row, channels last.
+        The pixels as they are stored: row by row, channels last, little-endian ``loader.pixel_dtype``.
 
     Raises:
-        NotEightBitError: The image is 16-bit or 32-bit grayscale and has values above 255.
+        PixelRangeError: The image is grayscale of more than 8 bits and has values that this dtype does
+            not hold.
         Exception: Whatever Pillow raises for a file that it cannot read.
     """
+    image = _load_image(data, loader)
+    if image.mode in _WIDE_MODES or loader.pixel_dtype != "uint8":
+        return as_stored(np.asarray(image), loader).tobytes()
+    pixels: bytes = image.tobytes()  # what np.asarray would wrap, without a further copy
+    return pixels
+
+
+def load_pixels(data: bytes, loader: LoaderOptions) -> np.ndarray[Any, Any]:
+    """Return what the generator's loader makes of a file, in the file's own dtype, whatever is stored.
+
+    Returns:
+        uint8, uint16 or int32 [height, width, channels].
+
+    Raises:
+        Exception: Whatever Pillow raises for a file that it cannot read.
+    """
+    return shaped(np.asarray(_load_image(data, loader)), loader)
+
+
+def _load_image(data: bytes, loader: LoaderOptions) -> PilImage:
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as opened:
@@ -49,15 +82,8 @@ def load_bytes(data: bytes, loader: LoaderOptions) -> bytes:
         if image.size != (width, height):
             box = _centre_box(image.size, (width, height)) if loader.keep_aspect_ratio else None
             image = image.resize((width, height), _FILTERS[loader.interpolation], box=box)
-        if image.mode in {"I;16", "I"}:
-            return as_uint8(np.asarray(image), loader).tobytes()
-        pixels: bytes = image.tobytes()  # what np.asarray would wrap, without a further copy
-        return pixels
-
-
-def load_pixels(data: bytes, loader: LoaderOptions) -> np.ndarray[Any, Any]:
-    """Return what ``load_bytes`` does as uint8 [height, width, channels]; read only."""
-    return np.frombuffer(load_bytes(data, loader), np.uint8).reshape(loader.image_shape)
+        image.load()  # the file is closed on return
+        return image
 
 
 def _centre_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -69,21 +95,47 @@ def _centre_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, in
     return left, top, left + crop_width, top + crop_height
 
 
-def as_uint8(pixels: np.ndarray[Any, Any], loader: LoaderOptions) -> np.ndarray[Any, Any]:
-    """Return what a loader yielded as contiguous uint8 [height, width, channels], values unchanged.
+def as_stored(pixels: np.ndarray[Any, Any], loader: LoaderOptions) -> np.ndarray[Any, Any]:
+    """Return what a loader yielded as it is stored, values unchanged.
+
+    Returns:
+        Contiguous little-endian ``loader.pixel_dtype`` [height, width, channels].
 
     Raises:
-        NotEightBitError: A value does not fit.
+        PixelRangeError: A value does not fit.
+        ValueError: The shape is not that of the loader's options.
+    """
+    pixels, dtype = shaped(pixels, loader), _stored_dtype(loader.pixel_dtype)
+    if not _fits(pixels, dtype):
+        raise PixelRangeError(pixels)
+    return np.ascontiguousarray(pixels, dtype)
+
+
+def shaped(pixels: np.ndarray[Any, Any], loader: LoaderOptions) -> np.ndarray[Any, Any]:
+    """Return what a loader yielded as [height, width, channels].
+
+    Raises:
         ValueError: The shape is not that of the loader's options.
     """
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.shape != loader.image_shape:
         raise ValueError(f"the loader made shape {pixels.shape} of it, not {loader.image_shape}")
-    if pixels.dtype != np.uint8:
-        with np.errstate(invalid="ignore"):
-            narrow = pixels.astype(np.uint8)
-        if not np.array_equal(narrow, pixels):
-            raise NotEightBitError(f"{pixels.dtype} values from {pixels.min()} to {pixels.max()}")
-        pixels = narrow
-    return np.ascontiguousarray(pixels)
+    return pixels
+
+
+def narrowest_dtype(pixels: np.ndarray[Any, Any]) -> str | None:
+    """Return the narrowest dtype of a store that holds all these values, or None where none does."""
+    return next((name for name in PIXEL_DTYPES if _fits(pixels, _stored_dtype(name))), None)
+
+
+def _stored_dtype(name: str) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = np.dtype(name).newbyteorder("<")
+    return dtype
+
+
+def _fits(pixels: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> bool:
+    if np.can_cast(pixels.dtype, dtype, "safe"):
+        return True
+    with np.errstate(invalid="ignore"):  # NaN and what is out of range
+        return np.array_equal(pixels.astype(dtype), pixels)

@@ -11,7 +11,7 @@ from typing import Any, Optional
 import numpy as np
 
 from kerasdiag.repair.conversion.job import Job
-from kerasdiag.repair.conversion.loader import NotEightBitError, as_uint8, load_bytes
+from kerasdiag.repair.conversion.loader import PixelRangeError, as_stored, load_bytes
 from kerasdiag.repair.pixel_store.content_hash import content_hash
 from kerasdiag.repair.pixel_store.sources import path_of, settled_mtime_ns
 from kerasdiag.repair.pixel_store.store_files import EarlyWriter, read_json, write_json, written_whole
@@ -68,8 +68,20 @@ class Manifest:
         return manifest
 
 
-class NotUint8StoreError(Exception):
-    """A source whose pixels do not fit into the store; ends the conversion whatever ``bad_images`` says."""
+class WideImageError(Exception):
+    """A source whose pixels do not fit into the store; ends the conversion whatever ``bad_images`` says.
+
+    The image is sound and the store too narrow: it is never a bad image.
+
+    Attributes:
+        path: The source.
+        found: Its values, in words.
+        needed: The narrowest dtype of a store that holds them, or None where none does.
+    """
+
+    def __init__(self, path: str, found: str, needed: str | None) -> None:
+        super().__init__(f"{path}: {found}")
+        self.path, self.found, self.needed = path, found, needed
 
 
 def convert_shard(
@@ -93,7 +105,7 @@ def convert_shard(
         may_commit: Called before the file gets its name; raises where it must not.
 
     Raises:
-        NotUint8StoreError: A source is 16-bit or 32-bit grayscale.
+        WideImageError: A source has values that the store's dtype does not hold.
         OSError: The shard cannot be written.
     """
     manifest = Manifest(shard=job.shard_name(number))
@@ -158,10 +170,10 @@ def _load(data: bytes, path: str, job: Job, load: Load | None) -> bytes | str:
         return "the file is empty"
     try:
         if load is not None:
-            return as_uint8(np.asarray(load(path)), job.loader).tobytes()
+            return as_stored(np.asarray(load(path)), job.loader).tobytes()
         return load_bytes(data, job.loader)
-    except NotEightBitError as error:
-        raise NotUint8StoreError(f"{path}: {error}") from None
+    except PixelRangeError as error:
+        raise WideImageError(path, str(error), error.needed) from None
     except Exception as error:
         return reason_of(error)
 

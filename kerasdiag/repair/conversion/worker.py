@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasdiag.repair.conversion.job import load_job
-from kerasdiag.repair.conversion.shard import NotUint8StoreError, convert_shard
+from kerasdiag.repair.conversion.shard import WideImageError, convert_shard
 from kerasdiag.repair.pixel_store.lock import is_locked_by
 
 TELL_EVERY_S = 0.3
@@ -61,8 +61,8 @@ def main() -> None:
             manifest = convert_shard(job, number, on_image=counter, may_commit=may_commit)
         except _LostError:
             tell(lost=number)
-        except NotUint8StoreError as error:
-            tell(wide=str(error))
+        except WideImageError as error:
+            tell(wide=[error.path, error.found, error.needed])
         except OSError as error:
             names = [None if name is None else os.fsdecode(name) for name in (error.filename, error.filename2)]
             tell(oserror=[error.errno, error.strerror or str(error), *names])

@@ -16,8 +16,9 @@ from typing import Any
 
 import kerasdiag
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.conversion.bad_images import printable, wide_image_error
+from kerasdiag.repair.conversion.bad_images import printable
 from kerasdiag.repair.conversion.job import Job
+from kerasdiag.repair.conversion.shard import WideImageError
 from kerasdiag.repair.conversion.worker import pillow_settings
 from kerasdiag.repair.pixel_store.lock import StoreLock
 
@@ -48,7 +49,8 @@ def convert_with_workers(
 
     Raises:
         CannotStartError: Not one worker came up; nothing is converted.
-        StoreError: A worker died twice over one shard, or a source is not 8-bit.
+        StoreError: A worker died twice over one shard.
+        WideImageError: A source has values that the store's dtype does not hold.
         OSError: A worker could not write.
     """
     _Pool(job, deque(numbers), count, lock, on_images).run()
@@ -115,7 +117,7 @@ class _Pool:
             number, text, name, other = message["oserror"]
             raise OSError(number, text, name, None, other)
         elif "wide" in message:
-            raise wide_image_error(message["wide"])
+            raise WideImageError(*message["wide"])
         elif "lost" in message:
             self.lock.check()
             raise StoreError(f"The lock {self.lock.path} was lost during the conversion. Run again.")

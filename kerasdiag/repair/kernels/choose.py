@@ -15,6 +15,7 @@ import numpy as np
 
 from kerasdiag.errors import KernelError
 from kerasdiag.repair.kernels import scipy_path
+from kerasdiag.spec import AugmentationOptions
 
 VARIABLE = "KERASDIAG_KERNEL"
 COMPILED, SCIPY = "compiled", "scipy"
@@ -35,11 +36,8 @@ class KernelChoice:
     shift_first: bool = False
 
 
-def choose_kernel(*, single_precision: bool = True) -> KernelChoice:
+def choose_kernel() -> KernelChoice:
     """Return the kernel for this process.
-
-    Args:
-        single_precision: Whether the rescale of the generator is a multiplication in float32.
 
     Raises:
         KernelError: ``KERASDIAG_KERNEL`` is neither ``compiled`` nor ``scipy``, or asks for a
@@ -51,10 +49,6 @@ def choose_kernel(*, single_precision: bool = True) -> KernelChoice:
     if wanted == SCIPY:
         return KernelChoice(SCIPY, f"{VARIABLE}=scipy")
     choice = _try_compiled()
-    if choice.name == COMPILED and not single_precision:
-        choice = KernelChoice(
-            SCIPY, "rescale is a numpy.float64, by which NumPy 2 multiplies in double precision; pass float(rescale)"
-        )
     if wanted == COMPILED and choice.name != COMPILED:
         raise KernelError(f"{VARIABLE}=compiled, but the compiled kernel cannot be used: {choice.reason}.")
     return choice
@@ -72,8 +66,7 @@ def _try_compiled() -> KernelChoice:
         try:
             shift_first = _find_order(compiled)
         except OSError:  # what was compiled cannot be kept: no space, or a directory that only seems writable
-            compiled.CACHE_ON_DISK = False
-            shift_first = _find_order(importlib.reload(compiled))
+            shift_first = _find_order(_reload_without_cache())
     except Exception as error:
         return KernelChoice(SCIPY, f"Numba cannot compile here ({type(error).__name__}: {str(error)[:200]})")
     if shift_first is None:
@@ -81,15 +74,27 @@ def _try_compiled() -> KernelChoice:
     return KernelChoice(COMPILED, None, shift_first)
 
 
+def _reload_without_cache() -> Any:
+    importlib.import_module("kerasdiag.repair.kernels.jit").CACHE_ON_DISK = False  # type: ignore[attr-defined]
+    for name in ("warp_rows", "finish", "compiled"):  # each uses those before it
+        module = importlib.reload(importlib.import_module(f"kerasdiag.repair.kernels.{name}"))
+    return module
+
+
 def _find_order(compiled: Any) -> bool | None:
     """Return which order of sums gives SciPy's bits on all trial images, or None if neither does."""
+    trials = [(channels, order, mode) for channels, mode in _TRIALS for order in (1, 0)]
     for shift_first in (True, False):
-        if all(_is_equal(compiled, shift_first, channels, order) for channels in (3, 1) for order in (1, 0)):
+        if all(_is_equal(compiled, shift_first, *trial) for trial in trials):
             return shift_first
     return None
 
 
-def _is_equal(compiled: Any, shift_first: bool, channels: int, order: int) -> bool:
+# Channels and what lies beside the image: each way through the kernel once.
+_TRIALS = ((3, "nearest"), (1, "nearest"), (3, "constant"), (3, "reflect"), (3, "wrap"))
+
+
+def _is_equal(compiled: Any, shift_first: bool, channels: int, order: int, fill_mode: str = "nearest") -> bool:
     # Eight maps, each a rotation, zoom and shift that leaves the image on some side; the smooth
     # ramp and tiny shifts let the last bits of coordinates and weights show.
     random = np.random.default_rng(7)
@@ -98,17 +103,14 @@ def _is_equal(compiled: Any, shift_first: bool, channels: int, order: int) -> bo
     images[::2] = np.linspace(0, 255, 40, dtype=np.uint8)[None, None, :, None]
     matrix = np.eye(2) + random.normal(size=(count, 2, 2)) * np.array([0, 1e-9, 0.1, 0.3] * 2)[:, None, None]
     shift = random.normal(size=(count, 2)) * np.array([1e-7, 1e-7, 1, 9] * 2)[:, None]
-    flips = random.random((count, 2)) < 0.5
-    scale, size = np.float32(1 / 255), int(np.prod(shape))
+    size = int(np.prod(shape))
     out = np.zeros(count * size + compiled.OUT_PADDING, np.float32)
-    packed = compiled.pack_matrices(matrix, shift, shift_first=shift_first)
-    wanted = np.zeros((count, *shape), np.float32)
-    for k in range(count):
-        image = np.concatenate([images[k].reshape(-1), np.zeros(compiled.IMAGE_PADDING, np.uint8)])
-        one = out[k * size : (k + 1) * size + compiled.OUT_PADDING]
-        compiled.read_and_augment(
-            0, np.zeros(1, np.int32), np.zeros(1, np.int64), image, shape, np.array([order]), packed[k : k + 1],
-            flips[k : k + 1], scale, one,
-        )  # fmt: skip
-        scipy_path.augment_image(images[k], matrix[k], shift[k], flips[k], order=order, rescale=1 / 255, out=wanted[k])
-    return bool(np.array_equal(out[: count * size].reshape(wanted.shape), wanted))
+    pixels = np.concatenate([images.reshape(-1), np.zeros(compiled.IMAGE_PADDING, np.uint8)])
+    compiled.augment_batch(
+        0, np.zeros(1, np.int32), np.arange(count) * size, pixels, shape, np.full(count, order),
+        compiled.FILL_MODES.index(fill_mode), np.float32(7), compiled.pack_matrices(matrix, shift, shift_first=shift_first),
+        np.zeros((count, 2), bool), np.float32(1), np.zeros(0, np.int64), np.zeros((0, shape[1] * channels), np.float32), out,
+    )  # fmt: skip
+    options = AugmentationOptions(interpolation_order=order, fill_mode=fill_mode, cval=7.0)
+    wanted = [scipy_path.warp(images[k].astype(np.float32), matrix[k], shift[k], options, 2) for k in range(count)]
+    return bool(np.array_equal(out[: count * size].reshape(count, *shape), wanted))

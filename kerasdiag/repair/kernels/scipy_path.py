@@ -1,7 +1,8 @@
-"""The same pixels through SciPy: where Numba is missing, and for what it does not cover.
+"""The same pixels through NumPy, SciPy and Pillow: where Numba is missing, and for what it does not cover.
 
 Each image takes the steps that Keras' ``apply_transform`` and ``standardize`` take, with the same
-calls, so the numbers are the generator's own and so is the speed of the warp.
+calls on arrays laid out in memory as Keras' are, so the numbers are the generator's own, sums
+included, and so is the speed.
 """
 
 from __future__ import annotations
@@ -9,41 +10,67 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from kerasdiag.repair.ops import brightness, channel_shift, standardize
+from kerasdiag.spec import AugmentationOptions
 
 
 def augment_image(
-    image: np.ndarray[Any, Any],
-    matrix: np.ndarray[Any, Any] | None,
-    shift: np.ndarray[Any, Any],
-    flips: np.ndarray[Any, Any],
+    x: NDArray[Any],
+    options: AugmentationOptions,
+    parameters: dict[str, Any],
+    matrix: NDArray[np.float64] | None,
+    shift: NDArray[np.float64],
     *,
-    order: int,
-    rescale: Any,
-    out: np.ndarray[Any, Any],
-) -> None:
-    """Warp, flip and rescale one image.
+    channels_first: bool = False,
+    floatx: str = "float32",
+) -> NDArray[Any]:
+    """Return an image as the generator yields it, in whatever dtype comes of it.
 
     Args:
-        image: uint8 [height, width, channels].
+        x: The loaded image in the generator's data format and the dtype that it computes in; may
+            be changed in place.
+        options: The generator's options.
+        parameters: Drawn numbers under Keras' names; Python's own types.
         matrix: float64 [2, 2], output (row, column) to input; None for no warp.
         shift: float64 [2].
-        flips: bool [2]: upside down, left to right.
-        order: Order of the spline, as SciPy counts.
-        rescale: Keras' ``rescale``; None or 0 for none.
-        out: float32 [height, width, channels].
+        channels_first: Whether the first axis counts the channels.
+        floatx: Keras' ``floatx``.
     """
-    x = image.astype(np.float32)
+    channel_axis = 0 if channels_first else 2
     if matrix is not None:
-        from scipy import ndimage
+        x = warp(x, matrix, shift, options, channel_axis)
+    if parameters.get(channel_shift.NAME) is not None:
+        x = channel_shift.apply(x, parameters[channel_shift.NAME], channel_axis)
+    if parameters.get("flip_horizontal"):
+        x = np.flip(x, 2 if channels_first else 1)
+    if parameters.get("flip_vertical"):
+        x = np.flip(x, 1 if channels_first else 0)
+    if parameters.get(brightness.NAME) is not None:
+        x = brightness.apply(x, parameters[brightness.NAME], floatx)
+    return standardize.apply(options, x)
 
-        for channel in range(x.shape[2]):
-            x[..., channel] = ndimage.affine_transform(
-                np.ascontiguousarray(x[..., channel]), matrix, shift, order=order, mode="nearest"
-            )
-    if flips[1]:
-        x = x[:, ::-1]
-    if flips[0]:
-        x = x[::-1]
-    out[...] = x
-    if rescale:
-        out *= rescale
+
+def warp(
+    x: NDArray[Any],
+    matrix: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    options: AugmentationOptions,
+    channel_axis: int,
+) -> NDArray[Any]:
+    """Return the image under an affine map, each channel by itself."""
+    from scipy import ndimage
+
+    channels = [
+        ndimage.affine_transform(
+            np.ascontiguousarray(one),  # SciPy is faster with it
+            matrix,
+            shift,
+            order=options.interpolation_order,
+            mode=options.fill_mode,
+            cval=options.cval,
+        )
+        for one in np.moveaxis(x, channel_axis, 0)
+    ]
+    return np.moveaxis(np.stack(channels), 0, channel_axis)

@@ -11,3 +11,4 @@ from __future__ import annotations
 # change every seeded augmentation.
 ROTATION, ROW_SHIFT, ROW_SHIFT_SIGN, COLUMN_SHIFT, COLUMN_SHIFT_SIGN = 0, 1, 2, 3, 4
 SHEAR, ROW_ZOOM, COLUMN_ZOOM, FLIP_COLUMNS, FLIP_ROWS = 5, 6, 7, 8, 9
+CHANNEL_SHIFT, BRIGHTNESS = 10, 11

@@ -18,8 +18,7 @@ PREFETCH_BATCHES = 2
 def build_dataset(maker: BatchMaker, environment: Environment) -> Any:
     """Return a ``tf.data.Dataset`` of exactly ``plan.steps_per_epoch`` batches an iteration.
 
-    Elements are ``images``, ``(images, labels)`` or ``(images, labels, weights)`` as the generator
-    yields them; the batch dimension is None because the last batch of a pass may be smaller.
+    Elements are nested as the generator's batches are, with tuples for its lists; the batch dimension is None because the last batch of a pass may be smaller.
 
     Args:
         maker: Makes the batches.
@@ -29,7 +28,7 @@ def build_dataset(maker: BatchMaker, environment: Environment) -> Any:
 
     plan = maker.plan
     threads = environment.reader_threads
-    example = (np.zeros((0, *plan.spec.loader.image_shape), np.float32), *maker.targets.example)
+    example = maker.example
     types = [tf.as_dtype(array.dtype) for array in example]
 
     calls = HostCalls()
@@ -48,7 +47,7 @@ def build_dataset(maker: BatchMaker, environment: Environment) -> Any:
         )
         for part, array in zip(parts, example):
             part.set_shape([None, *array.shape[1:]])
-        return parts[0] if len(parts) == 1 else tuple(parts)
+        return maker.targets.nest(parts)
 
     # A host call begins each iteration, so an epoch, a repeat() and a second fit all get new draws.
     dataset = tf.data.Dataset.from_tensors(np.int64(0)).map(begin).flat_map(number_steps)

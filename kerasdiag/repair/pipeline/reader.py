@@ -71,7 +71,7 @@ class PixelReader:
 
         Args:
             record: Its number in the store.
-            buffer: uint8, contiguous; its first height * width * channels bytes are written.
+            buffer: uint8, contiguous; its first ``image_bytes`` bytes (``LoaderOptions``) are written.
 
         Raises:
             StoreError: The shard is shorter than its manifest says, gone, or cannot be read.

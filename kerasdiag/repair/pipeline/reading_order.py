@@ -12,6 +12,7 @@ from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.storage import StorageClass
 from kerasdiag.repair.pipeline.order import BLOCK_ROWS
 from kerasdiag.repair.pixel_store.store import Store
+from kerasdiag.repair.plans.plan import EXACT, REPLAY
 from kerasdiag.spec import GeneratorSpec
 
 PERMUTATION, BLOCKS, FILE_ORDER = "permutation", "blocks", "file order"
@@ -31,7 +32,11 @@ class Reading(NamedTuple):
     block_rows: int = 1
 
 
-def choose_reading(store: Store, spec: GeneratorSpec, environment: Environment) -> Reading:
+IN_MEMORY = Reading("memory", "the images lie in memory")
+ORIGINAL_FILES = Reading("original files", 'storage="none": each image is decoded anew in each pass')
+
+
+def choose_reading(store: Store, spec: GeneratorSpec, environment: Environment, mode: str = EXACT) -> Reading:
     """Return single reads for flash and memory, blocks of neighbours for rotating and network disks."""
     facts = environment.storage(store.directory)
     kind = facts.storage_class
@@ -43,6 +48,8 @@ def choose_reading(store: Store, spec: GeneratorSpec, environment: Environment) 
         else:
             slow = read_s > SLOW_READ_S
             reason = f"unknown storage ({facts.reason}); a single read took {read_s * 1e3:.2f} ms"
+    if mode == REPLAY:
+        return Reading(PERMUTATION, f"replay, single reads in the generator's own order; {reason}")
     if not spec.shuffle:
         return Reading(FILE_ORDER, f"shuffle=False, single reads; {reason}")
     if not slow:

@@ -6,11 +6,11 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.conversion.job import in_random_order
+from kerasdiag.repair.conversion.job import fields_of, in_random_order
 from kerasdiag.repair.pixel_store.content_hash import content_hash
 from kerasdiag.repair.pixel_store.sources import Sources
 from kerasdiag.repair.pixel_store.store import Store, open_store, read_header
@@ -101,7 +101,7 @@ def place_by_content(sources: Sources, loader: LoaderOptions, stores_dir: Path) 
 
 def new_place(sources: Sources, loader: LoaderOptions, stores_dir: Path) -> StorePlace:
     """Return where the store of these sources belongs when there is none yet."""
-    identity = hashlib.sha256(json_bytes([asdict(loader), sources.root])).hexdigest()
+    identity = hashlib.sha256(json_bytes([fields_of(loader), sources.root])).hexdigest()
     return StorePlace(stores_dir / identity[:12], sources.root)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from kerasdiag.repair.conversion.job import Job, job_folder, load_job, shard_number
 from kerasdiag.repair.conversion.shard import Manifest
 from kerasdiag.repair.pixel_store.store import read_shard
-from kerasdiag.repair.pixel_store.store_files import discard, remove_temporary
+from kerasdiag.repair.pixel_store.store_files import discard, read_json, remove_temporary
 
 
 def finished_shards(directory: Path) -> list[Manifest]:
@@ -58,3 +59,23 @@ def remove_unfinished(directory: Path) -> None:
         if not path.with_suffix(".json").exists():
             discard(path)
     remove_temporary(directory / "shards")
+
+
+def abandon(directory: Path) -> None:
+    """Remove what no index names: a conversion that cannot be finished in this store, because its dtype is too narrow.
+
+    Half a store would take the place that the wider one needs, and the next call would go on with it.
+    """
+    try:
+        kept = {str(shard) for shard in read_json(directory / "index.json")["shards"]}
+    except FileNotFoundError:
+        kept = set()
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # damaged: what is whole is known to nobody now
+    tidy(directory, kept)
+    if not kept:
+        for name in ("index.json", "store.json"):
+            discard(directory / name)
+        for folder in (directory / "shards", directory):
+            with suppress(OSError):  # never made, or somebody keeps a file there
+                folder.rmdir()

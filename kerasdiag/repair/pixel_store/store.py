@@ -34,8 +34,8 @@ FORMAT = 1
 #   1: first version.
 ABOUT = (
     "A pixel store of kerasdiag. Each record of shards/*.tfrecord is a tf.train.Example with the features `image`"
-    " (raw uint8 pixels, height x width x channels, exactly what the Keras loader with the options below makes of the"
-    " file), `shape` (these three numbers) and `source` (the file's name below the data root). Read it with"
+    " (raw pixels, height x width x channels, exactly what the Keras loader with the options below makes of the file;"
+    " uint8, or little-endian of the pixel_dtype that stands among the options), `shape` (these three numbers) and `source` (the file's name below the data root). Read it with"
     " tf.data.TFRecordDataset, tf.io.parse_single_example and tf.io.decode_raw. Shards in index.json only are"
     " complete; the manifest beside each holds names, sizes and content_hash of the sources and the offsets of the records;"
     " where a name has several records, the last one counts. Everything can be made again from the images: the"

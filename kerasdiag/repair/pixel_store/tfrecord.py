@@ -69,9 +69,9 @@ def encode_record(pixels: bytes, shape: tuple[int, int, int], name: str) -> Reco
     return Record(parts, FRAMING_BYTES + payload_bytes, len(head))
 
 
-def record_bytes(shape: tuple[int, int, int], name: str) -> int:
-    """Return the exact length of the record of an image."""
-    size = shape[0] * shape[1] * shape[2]
+def record_bytes(shape: tuple[int, int, int], name: str, value_bytes: int = 1) -> int:
+    """Return the exact length of the record of an image whose values take ``value_bytes`` bytes each."""
+    size = shape[0] * shape[1] * shape[2] * value_bytes
     before, after = _around(size, shape, name)
     return FRAMING_BYTES + len(before) + size + len(after)
 

@@ -87,6 +87,7 @@ def _check(directory: Path, plan: SavedPlan) -> None:
         for name, value in vars(options).items()
         if name not in allowed and value != getattr(neutral, name) and (name, value) != ("interpolation_order", 0)
     ]
+    unknown.extend(plan.unusual)
     if unknown:
         raise StoreError(f"The plan {plan.identity} uses {', '.join(unknown)}, which no script can be written for yet.")
 
@@ -139,6 +140,10 @@ def _values(directory: Path, plan: SavedPlan) -> Mapping[str, str]:
         "PLAN_ID": plan.identity,
         "SHARDS": _numbers(plan.files),
         "SHAPE": ", ".join(map(str, plan.image_shape)),
+        "DTYPE": plan.pixel_dtype,
+        "ACCURACY": "0.02 of 255 grey levels"
+        if plan.pixel_dtype == "uint8"
+        else "a ten-thousandth of the largest value",
         "BATCH_SIZE": str(plan.batch_size),
         "STEPS": str(plan.steps_per_epoch),
         "SEED": str(plan.seed % 2**63),  # NumPy takes no negative one

@@ -12,7 +12,7 @@ import numpy as np
 from kerasdiag.repair.ops import affine
 from kerasdiag.repair.pixel_store.store_files import read_json
 from kerasdiag.repair.plans.plan_files import FORMAT
-from kerasdiag.spec import AugmentationOptions
+from kerasdiag.spec import PIXEL_DTYPES, AugmentationOptions
 
 _QUIET = {"interpolation_order", "fill_mode", "cval", "zca_epsilon"}  # they matter beside other options only
 
@@ -25,6 +25,7 @@ class SavedPlan:
         identity: Name of its directory.
         last_used_s: When autofix last used it, in seconds since the epoch.
         image_shape: Height, width, channels.
+        pixel_dtype: dtype of the stored pixels, little-endian.
         files: Path of each shard below the store's directory.
         shard: For each row the number of its file.
         targets: ``labels`` and ``weights`` of each row, those that there are.
@@ -37,11 +38,13 @@ class SavedPlan:
         seed: Key of draws and permutations; 0 where the generator has none.
         subset: ``"training"``, ``"validation"`` or None.
         augmentation: What happens to the pixels.
+        unusual: What few generators have, as a script would name it: ``"mode='replay'"`` ...
     """
 
     identity: str
     last_used_s: float
     image_shape: tuple[int, int, int]
+    pixel_dtype: str
     files: tuple[str, ...]
     shard: np.ndarray[Any, Any]
     targets: tuple[str, ...]
@@ -53,6 +56,7 @@ class SavedPlan:
     seed: int
     subset: str | None
     augmentation: AugmentationOptions
+    unusual: tuple[str, ...] = ()
 
     @property
     def num_rows(self) -> int:
@@ -92,12 +96,16 @@ def _load(path: Path) -> SavedPlan | str:
         with np.load(path.with_name("rows.npz"), allow_pickle=False) as rows:
             shard, targets = rows["shard"], tuple(name for name in ("labels", "weights") if name in rows.files)
         height, width, channels = map(int, fields["image_shape"])
+        pixel_dtype = str(fields.get("pixel_dtype", "uint8"))
+        if pixel_dtype not in PIXEL_DTYPES:
+            return f"The plan {path} has pixels of the dtype {pixel_dtype}, which this kerasdiag does not know."
         augmentation = dict(fields["augmentation"])
         augmentation["zoom_range"] = tuple(augmentation["zoom_range"])
         return SavedPlan(
             identity=path.parent.name,
             last_used_s=path.stat().st_mtime,
             image_shape=(height, width, channels),
+            pixel_dtype=pixel_dtype,
             files=tuple(map(str, fields["files"])),
             shard=shard,
             targets=targets,
@@ -109,11 +117,20 @@ def _load(path: Path) -> SavedPlan | str:
             seed=int(fields["seed"] or 0),
             subset=fields["subset"],
             augmentation=AugmentationOptions(**augmentation),
+            unusual=_unusual(fields),
         )
     except OSError as error:
         return f"The plan {path} cannot be read: {error.strerror or error}."
     except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         return f"The plan {path} is damaged ({error})."
+
+
+def _unusual(fields: dict[str, Any]) -> tuple[str, ...]:
+    names = ("dtype", "data_format", "mode")
+    found = [f"{name}={fields[name]!r}" for name in names if name in fields]
+    if fields.get("class_mode") in {"input", "multi_output"}:
+        found.append(f"class_mode={fields['class_mode']!r}")
+    return tuple(found)
 
 
 def _short(value: object) -> str:

@@ -1,0 +1,243 @@
+"""From a plan and loaded pixels to the dataset that autofix hands over, with its proof and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any  # generators and datasets are foreign objects
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasdiag.environment.facts import Environment
+from kerasdiag.errors import KerasDiagError, StoreError
+from kerasdiag.repair import repair_report as outcomes
+from kerasdiag.repair.attributes import dress_dataset
+from kerasdiag.repair.conversion.prepare import PreparedStore
+from kerasdiag.repair.decision import Decision
+from kerasdiag.repair.findings import find_all, is_repeatable
+from kerasdiag.repair.kernels.choose import COMPILED, KernelChoice
+from kerasdiag.repair.pipeline.batches import BatchMaker
+from kerasdiag.repair.pipeline.dataset import build_dataset
+from kerasdiag.repair.pipeline.pixels import ArrayPixels, FilePixels, Pixels, StorePixels, load_into_memory
+from kerasdiag.repair.pipeline.reading_order import IN_MEMORY, ORIGINAL_FILES, Reading, choose_reading
+from kerasdiag.repair.pixel_store.store import Store
+from kerasdiag.repair.plans.plan import REPLAY, PipelinePlan
+from kerasdiag.repair.plans.plan_files import save_plan
+from kerasdiag.repair.progress import duration, say
+from kerasdiag.repair.proof import certificate as certificates
+from kerasdiag.repair.proof.prove import prove
+from kerasdiag.repair.repair_report import RepairReport
+from kerasdiag.repair.request import Request
+from kerasdiag.spec import GeneratorSpec
+
+# Records whose checksums are compared when a store is opened.
+CHECKED_RECORDS = 64
+# Images on which a Python function is tried before its numbers are promised, and values that a reader may read behind one.
+_TRIED_IMAGES, _ROOM_BEHIND = 8, 8
+
+
+@dataclass(frozen=True, eq=False)
+class Materials:
+    """What a dataset is made of, when all of it is there.
+
+    Attributes:
+        spec: The generator.
+        prepared: Its pixels in a store; None where the images are an array or stay in their files.
+        kernel: What does the pixel work.
+        load: The generator's loader; None for arrays.
+        steps: Batches of an iteration.
+    """
+
+    spec: GeneratorSpec
+    prepared: PreparedStore | None
+    kernel: KernelChoice
+    load: Callable[[str], Any] | None
+    steps: int
+
+
+def build(generator: Any, request: Request, decision: Decision, materials: Materials) -> Any:
+    """Return the dataset.
+
+    Raises:
+        ParityError: It gives something else than the generator.
+        StoreError: The store is damaged.
+        KerasDiagError: No image can be loaded.
+    """
+    spec, prepared = materials.spec, materials.prepared
+    environment = Environment.collect()
+    rows, record = np.arange(spec.num_rows), None
+    if prepared is not None:
+        _look_at(prepared.store)
+        rows = np.flatnonzero(prepared.record_of_row >= 0)
+        if not len(rows):
+            raise KerasDiagError(
+                f"None of the {spec.num_rows:,} images can be loaded; the first: {prepared.skipped[0]}."
+            )
+        record = prepared.record_of_row[rows]
+    seed = spec.seed if spec.seed is not None else int(np.random.randint(2**31))  # noqa: NPY002  # recorded as dataset.seed
+    reading = _reading(materials, request, environment)
+    plan = PipelinePlan(spec, rows, record, seed, materials.steps, reading.block_rows, request.mode)
+    pixels = _pixels(plan, materials, request, environment)
+
+    def make(kernel: KernelChoice) -> BatchMaker:
+        return BatchMaker(plan, pixels, kernel, environment.buffer_pool_bytes)
+
+    maker = make(materials.kernel)
+    _check_replay(maker)
+    folder, unsaved = _save(plan, prepared, maker)
+    certificate = None
+    if request.recheck:
+        earlier = certificates.load(folder)
+        maker, certificate = prove(generator, maker, materials.load, with_kernel=make, earlier=earlier, folder=folder)
+        if folder is not None and certificate is not earlier:
+            certificate.save(folder)
+    dataset = build_dataset(maker, environment)
+    findings = (*find_all(generator, maker, prepared, materials.load), *unsaved)
+    report = _report(maker, prepared, reading, decision, findings)
+    report = replace(
+        report,
+        plan=None if folder is None else str(folder),
+        certificate=certificate,
+        not_measured=() if certificate else (("certificate", "recheck=False"),),
+        steps=_describe_steps(plan, request, decision),
+    )
+    _tell(report, request.verbose)
+    return dress_dataset(
+        dataset, generator, report, seed=seed, steps=plan.steps_per_epoch, rows=rows, set_epoch=maker.set_epoch
+    )
+
+
+def _look_at(store: Store) -> None:
+    problems = store.verify(sample=CHECKED_RECORDS)
+    if problems:
+        raise StoreError(
+            f"{problems[0]} {len(problems)} of the records looked at are damaged. Remove the store with "
+            f'`kerasdiag store clean "{store.directory}"`; autofix then converts anew.'
+        )
+
+
+def _reading(materials: Materials, request: Request, environment: Environment) -> Reading:
+    if materials.prepared is None:
+        return IN_MEMORY if materials.spec.arrays is not None else ORIGINAL_FILES
+    if request.storage == "memory":
+        return IN_MEMORY
+    return choose_reading(materials.prepared.store, materials.spec, environment, request.mode)
+
+
+def _pixels(plan: PipelinePlan, materials: Materials, request: Request, environment: Environment) -> Pixels:
+    prepared = materials.prepared
+    if prepared is not None and plan.record is not None:
+        if request.storage == "memory":
+            return load_into_memory(prepared.store, plan.record, environment.memory.available_bytes, request.verbose)
+        return StorePixels(prepared.store, plan.record)
+    if materials.load is not None:
+        # Which grayscale files have more than 8 bits shows only when they are decoded.
+        dtype = "int32" if plan.spec.of_files.color_mode == "grayscale" else "uint8"
+        return FilePixels(materials.load, plan.spec.filepaths, dtype)
+    images: NDArray[Any] = plan.spec.of_arrays.images
+    return ArrayPixels(np.moveaxis(images, 1, 3) if plan.spec.channels_first else images, plan.rows)
+
+
+def _check_replay(maker: BatchMaker) -> None:
+    function = maker.plan.options.preprocessing_function
+    if maker.plan.mode != REPLAY or not function or not isinstance(maker.augmenter.chain, str):
+        return
+    if not is_repeatable(function, _some_images(maker)):
+        raise KerasDiagError(
+            f"preprocessing_function={getattr(function, '__qualname__', function)} draws random numbers: it moves NumPy's "
+            "or Python's global stream, or gives something else when it is called again with the same image. What an "
+            'image becomes then depends on all calls before it, so mode="replay" is not possible. Use mode="exact", or '
+            "let the numbers follow from the image."
+        )
+
+
+def _some_images(maker: BatchMaker) -> list[NDArray[Any]]:
+    """The first rows as the function gets them, but for the augmentation, and a black image."""
+    spec = maker.plan.spec
+    size = int(np.prod(spec.image_shape))
+    images: list[NDArray[Any]] = [np.zeros(spec.batch_shape, spec.computing_dtype)]
+    buffer = np.zeros(size + _ROOM_BEHIND, maker.pixels.dtype)
+    for position in range(min(_TRIED_IMAGES, len(maker.plan.rows))):
+        maker.pixels.read(position, buffer)
+        image = buffer[:size].reshape(spec.image_shape).astype(spec.computing_dtype)
+        images.append(np.ascontiguousarray(image.transpose(2, 0, 1)) if spec.channels_first else image)
+    return images
+
+
+def _save(plan: PipelinePlan, prepared: PreparedStore | None, maker: BatchMaker) -> tuple[Path | None, tuple[str, ...]]:
+    """Write the plan beside its store; return its folder, and what to say where that failed."""
+    if prepared is None:
+        return None, ()
+    try:
+        return save_plan(plan, prepared.store, maker.targets), ()
+    except OSError as error:  # a store that others share may be read only; only `store eject` needs the plan
+        return None, (f"the plan could not be written beside the store: {error}",)
+
+
+def _report(
+    maker: BatchMaker,
+    prepared: PreparedStore | None,
+    reading: Reading,
+    decision: Decision,
+    findings: tuple[str, ...],
+) -> RepairReport:
+    slow = maker.augmenter.slow_part
+    kernel_reason = f"standardisation runs through NumPy: {slow}" if slow else maker.kernel.reason
+    report = RepairReport(
+        outcomes.REPAIRED,
+        decision.reason,
+        decision.verdict,
+        decision.evidence,
+        kernel=maker.kernel.name,
+        kernel_reason=kernel_reason,
+        reading=reading.name,
+        reading_reason=reading.reason,
+        images=len(maker.plan.rows),
+        findings=findings,
+    )
+    if prepared is None:
+        return report
+    return replace(
+        report,
+        outcome=outcomes.REPAIRED if prepared.converted else outcomes.REUSED,
+        reason=decision.reason if prepared.converted else "all of its images lie in a finished store",
+        store=str(prepared.store.directory),
+        images=len(np.unique(maker.plan.record)),
+        converted=prepared.converted,
+        conversion_s=prepared.seconds,
+        converted_in_process=prepared.in_process_reason,
+        skipped=tuple((image.path, image.reason) for image in prepared.skipped),
+    )
+
+
+def _describe_steps(plan: PipelinePlan, request: Request, decision: Decision) -> str:
+    if request.steps_per_epoch is not None:
+        why = "steps_per_epoch"
+    elif decision.planned_steps is not None and request.mode != REPLAY:
+        why = "as the last fit on this input planned"
+    else:
+        why = "len(generator)"
+    return f"{plan.steps_per_epoch:,} batches an epoch ({why})"
+
+
+def _tell(report: RepairReport, verbose: int) -> None:
+    where = "" if report.store is None else f" ({report.store})"
+    if report.store is None:
+        done = f"takes {report.images:,} images from {'memory' if report.reading == IN_MEMORY.name else 'their files'}"
+    elif report.outcome == outcomes.REPAIRED:
+        took = "" if report.conversion_s is None else f" in {duration(report.conversion_s)}"
+        done = f"converted {report.converted:,} images{took}"
+    else:
+        done = f"reuses the repair of an earlier call: {report.images:,} images"
+    checked = f"; {report.certificate.statement}" if report.certificate else ""
+    say(f"autofix {done}{where}; {report.kernel} kernel, reads in {report.reading}{checked}; {report.steps}.", verbose)
+    if report.kernel != COMPILED:
+        say(f"the augmentation runs through SciPy, at the generator's own speed: {report.kernel_reason}.", verbose)
+    elif report.kernel_reason:
+        say(f"{report.kernel_reason}.", verbose)
+    if report.converted_in_process:
+        say(f"converted in this process: {report.converted_in_process}.", verbose)
+    for finding in report.findings:
+        say(f"{finding}.", verbose)

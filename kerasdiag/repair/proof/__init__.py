@@ -1,0 +1,1 @@
+"""Proof that a repaired pipeline gives what its generator gives: comparison, certificate, picture of a difference."""
