@@ -139,11 +139,14 @@ def test_a_replaced_loader_is_named(images, monkeypatch):
         check_supported(read_spec(generator))
 
 
-def test_arrays_are_named(images):
-    """flow() over arrays comes later."""
-    generator = ImageDataGenerator().flow(np.zeros((4, 8, 8, 3)), np.zeros(4), batch_size=2)
-    with pytest.raises(UnsupportedOptionError, match="NumpyArrayIterator"):
-        check_supported(read_spec(generator))
+def test_arrays_are_read(images):
+    """The images and labels of flow() are the generator's own arrays, and nothing about them is refused."""
+    generator = ImageDataGenerator().flow(np.zeros((4, 8, 8, 3)), np.arange(4), batch_size=2)
+    spec = read_spec(generator)
+    check_supported(spec)
+    assert (spec.kind, spec.num_rows, spec.image_shape) == ("NumpyArrayIterator", 4, (8, 8, 3))
+    assert spec.arrays.images is generator.x
+    assert spec.arrays.targets.tolist() == [0, 1, 2, 3]
 
 
 def test_wrapped_generator_is_refused_with_the_name_of_what_to_pass(images):
