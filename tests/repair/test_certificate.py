@@ -17,7 +17,7 @@ from kerasdiag.repair.plans.replay import Replay
 from kerasdiag.repair.plans.targets import Targets
 from kerasdiag.repair.proof import certificate, compare, prove
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

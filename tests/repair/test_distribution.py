@@ -15,7 +15,7 @@ from kerasdiag.repair.ops import affine
 from kerasdiag.repair.plans.plan import PipelinePlan
 from kerasdiag.repair.read_generator import read_spec
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 # Both sides are seeded, so a comparison that passes once passes always. The smallest p-value of the
 # comparisons below is 0.09; a range that is a tenth too wide has 7e-12, a wrong sign in 1 of 20 5e-9.

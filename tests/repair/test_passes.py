@@ -13,7 +13,7 @@ from kerasdiag import autofix
 from kerasdiag.environment.facts import Environment
 from kerasdiag.repair.pipeline.dataset import build_dataset
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 EPOCHS = 3
 

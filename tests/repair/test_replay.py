@@ -25,7 +25,7 @@ from repair.replays import (
 from kerasdiag import autofix
 from kerasdiag.environment.facts import Environment
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 EVERYTHING = {
     **ARTICLE,

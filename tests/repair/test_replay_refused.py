@@ -11,7 +11,7 @@ from repair.replays import BATCHES, SOURCES, assert_replays, from_arrays, from_d
 
 from kerasdiag.errors import KerasDiagError, UnsupportedOptionError
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

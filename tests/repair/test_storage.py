@@ -10,7 +10,7 @@ from kerasdiag import autofix
 from kerasdiag.errors import StoreError
 from kerasdiag.repair.pipeline import pixels
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from kerasdiag.repair.plans.saved_plans import list_plans
 from kerasdiag.repair.read_generator import read_spec
 from kerasdiag.spec import LoaderOptions
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 
 @pytest.mark.parametrize(("dtype", "suffix"), [("uint16", "png"), ("uint16", "tiff"), ("int32", "tiff")])
