@@ -18,7 +18,7 @@ from kerasdiag.repair.conversion.prepare import prepare_store
 from kerasdiag.repair.kernels.choose import KernelChoice, choose_kernel
 from kerasdiag.repair.load import loader_of_generator
 from kerasdiag.repair.pipeline.batches import BatchMaker
-from kerasdiag.repair.pipeline.pixels import StorePixels
+from kerasdiag.repair.pipeline.pixels import ArrayPixels, StorePixels
 from kerasdiag.repair.pixel_store.sources import find_sources
 from kerasdiag.repair.plans.plan import PipelinePlan
 from kerasdiag.repair.read_generator import read_spec
@@ -70,6 +70,39 @@ def make_generator(frame, folder, *, options=None, **arguments):
         return source.flow_from_dataframe(frame, directory=str(folder), **{**defaults, **arguments})
 
 
+def make_directory_generator(folder, *, options=None, **arguments):
+    """``flow_from_directory`` with small defaults, and without Keras' print of what it found."""
+    defaults = {"target_size": (32, 28), "batch_size": 7, "seed": 5}
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ImageDataGenerator(**(options or {})).flow_from_directory(str(folder), **{**defaults, **arguments})
+
+
+def make_array_generator(x, y=None, *, options=None, fit=False, **arguments):
+    """``flow`` with small defaults, on images in memory; ``fit`` lets it see them first."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numbers of channels that are not 1, 3 or 4
+        source = ImageDataGenerator(**(options or {}))
+        if fit:
+            source.fit(x[0] if isinstance(x, (list, tuple)) else x)
+        return source.flow(x, y, **{"batch_size": 7, "seed": 5, **arguments})
+
+
+def make_array_maker(generator, *, kernel=None, seed=None):
+    """The batch maker that autofix would build for ``flow``."""
+    spec = read_spec(generator)
+    rows = np.arange(spec.num_rows)
+    images = spec.of_arrays.images
+    pixels = ArrayPixels(np.moveaxis(images, 1, 3) if spec.channels_first else images, rows)
+    plan = PipelinePlan(spec, rows, None, spec.seed if seed is None else seed, spec.batches_per_pass)
+    return BatchMaker(plan, pixels, choose(kernel), 2**26)
+
+
+def choose(kernel):
+    """The kernel of this name; None for what autofix would choose."""
+    return KernelChoice("scipy", "the test says so") if kernel == "scipy" else choose_kernel()
+
+
 def make_maker(generator, stores, *, kernel=None, seed=None, steps=None, block_rows=1):
     """The batch maker that autofix would build for this generator."""
     spec = read_spec(generator)
@@ -90,8 +123,7 @@ def make_maker(generator, stores, *, kernel=None, seed=None, steps=None, block_r
         steps or spec.batches_per_pass,
         block_rows,
     )
-    choice = KernelChoice("scipy", "the test says so") if kernel == "scipy" else choose_kernel()
-    return BatchMaker(plan, StorePixels(prepared.store, prepared.record_of_row), choice, 2**26)
+    return BatchMaker(plan, StorePixels(prepared.store, prepared.record_of_row), choose(kernel), 2**26)
 
 
 def keras_draws(generator, count, seed=0):

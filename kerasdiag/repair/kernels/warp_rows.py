@@ -151,16 +151,19 @@ def blend_rgb_inside(image, begin, line, weights, offset, first, end, scale, out
 
 @compile_part
 def blend_any(image, begin, channels, weights, offset, right, down, first, end, scale, out, start):  # type: ignore[no-untyped-def]
-    """The same for any dtype and number of channels, one value after the other."""
+    """The same for any dtype and number of channels, one value after the other.
+
+    Keras makes float32 of an image before it warps it, which rounds an int32 above 2**24.
+    """
     for column in range(first, end):
         x0, x1, y0, y1 = weights[0, column], weights[1, column], weights[2, column], weights[3, column]
         for channel in range(channels):
             a = begin + offset[column] + channel
             b, c = a + right[column], a + down[column]
-            total = image[a] * y0 * x0
-            total += image[b] * y0 * x1
-            total += image[c] * y1 * x0
-            total += image[c + right[column]] * y1 * x1
+            total = np.float32(image[a]) * y0 * x0
+            total += np.float32(image[b]) * y0 * x1
+            total += np.float32(image[c]) * y1 * x0
+            total += np.float32(image[c + right[column]]) * y1 * x1
             out[start + channels * column + channel] = np.float32(total) * scale
 
 

@@ -166,7 +166,9 @@ class Augmenter:
     def _through_scipy(self, position: int, parameters: dict[str, Any], maps: affine.AffineMaps | None, k: int) -> Any:
         x = self._read(position)[: self._size].reshape(self._shape)
         if self._spec.channels_first:
-            x = np.ascontiguousarray(x.transpose(2, 0, 1))
+            x = x.transpose(2, 0, 1)
+            if self._spec.arrays is not None:  # of files, Keras makes a view; sums follow the order in memory
+                x = np.ascontiguousarray(x)
         warped = maps is not None and not maps.is_neutral[k]
         return scipy_path.augment_image(
             x.astype(self._spec.computing_dtype),
