@@ -52,6 +52,9 @@ class Row:
 
 
 UNIT = noise(low=0, high=1, dtype=np.float32)
+# From blank to a tenth of full contrast: what is divided by a deviation near 0 shows the rounding of the mean.
+CONTRAST = np.array([0, 0, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 2e-2, 3e-2, 5e-2, 0.1])[:, None, None, None]
+PLAIN = (np.linspace(17, 251, COUNT)[:, None, None, None] * (1 + CONTRAST * (noise() / 128 - 1))).astype(np.float32)
 ROWS = [
     Row("uint8, nothing", noise()),
     Row("uint8, warp", noise(), {**FAR, "rescale": 1 / 255}),
@@ -86,6 +89,10 @@ ROWS = [
     Row("dtype float16", noise(), {"horizontal_flip": True, "rescale": 1 / 255, "dtype": "float16"}, way=SCIPY_ONLY),
     Row("featurewise std", noise(), {**TURN, "featurewise_std_normalization": True}, fit=True),
     Row("samplewise std", noise(), {**TURN, "samplewise_std_normalization": True}, tolerance=4e-6, reason=SUMS),
+    Row(
+        "plain images, samplewise std", PLAIN, {**TURN, "rescale": 1 / 255, "samplewise_std_normalization": True},
+        tolerance=1e-5, reason=SUMS,
+    ),
     Row(
         "channels_first, samplewise std", noise((3, 13, 10)), {**FIRST, "samplewise_std_normalization": True},
         tolerance=4e-6, reason=SUMS,

@@ -16,6 +16,8 @@ from kerasdiag.repair.kernels.jit import compile_part, compile_sum, compile_when
 
 # Links of a chain; the last two look at the whole image.
 MULTIPLY, DIVIDE, SUBTRACT, REVERSE_CHANNELS, CENTER_SAMPLE, SCALE_SAMPLE = range(6)
+# Deviation over mean below which rounding, 1e-7 of the mean, is more than 1e-5 of the result.
+PLAIN = 0.02
 STD_EPSILON = 1e-6  # Keras adds it to a standard deviation
 
 
@@ -31,7 +33,12 @@ def finish_image(values, line, channels, colour, unbounded, kinds, operands):  #
         unbounded: Whether values outside 0 to 255 are possible.
         kinds: int64 [links].
         operands: float32 [links, line], for each link the second operand of each value of a row.
+
+    Returns:
+        Whether the image is so plain that a division by its deviation shows the rounding of its mean:
+        then only the generator's own order of sums gives the generator's numbers.
     """
+    centre, is_plain = np.float64(0), False
     if not np.isnan(colour[0]):
         low, high = _extremes(values, line)
         _shift(values, colour[0], low, high)
@@ -48,12 +55,16 @@ def finish_image(values, line, channels, colour, unbounded, kinds, operands):  #
     for link in range(len(kinds)):
         kind = kinds[link]
         if kind == CENTER_SAMPLE:
-            _add(values, -np.float32(_mean(values)))
+            centre = _mean(values)
+            _add(values, -np.float32(centre))
         elif kind == SCALE_SAMPLE:
-            _divide(values, np.float32(_deviation(values)) + np.float32(STD_EPSILON))
+            deviation = _deviation(values)
+            is_plain |= deviation < PLAIN * abs(centre)
+            _divide(values, np.float32(deviation) + np.float32(STD_EPSILON))
         else:
             for start in range(0, len(values), line):
                 apply_link(values[start : start + line], channels, kind, operands[link])
+    return is_plain
 
 
 @compile_part

@@ -103,11 +103,14 @@ class Augmenter:
         places = Places(0, np.zeros(1, np.int32), np.zeros(1, np.int64), self._read(position))
         if self._one_pass:
             self._compiled(work, one, places, padded[k * self._size :])
-            self._finish(work, k, padded[k * self._size : (k + 1) * self._size])
+            if self._finish(work, k, padded[k * self._size : (k + 1) * self._size]):
+                out[k] = self._through_scipy(position, _one_of(work.parameters, k), work.maps, k)
             return
         image = self._scratch("out", self._size + self._out_padding, np.float32)
         self._compiled(work, one, places, image)
-        self._finish(work, k, image[: self._size])
+        if self._finish(work, k, image[: self._size]):
+            out[k] = self._through_scipy(position, _one_of(work.parameters, k), work.maps, k)
+            return
         x = image[: self._size].reshape(self._shape)
         if self._spec.channels_first:
             x = x.transpose(2, 0, 1)
@@ -145,13 +148,25 @@ class Augmenter:
         self._fill = np.float32(cval) * self._scale
         self._unbounded = self._pixels.dtype != np.uint8 or (fill_mode == "constant" and not 0 <= cval <= 255)
 
-    def _finish(self, work: _Work, k: int, image: NDArray[Any]) -> None:
-        """Change colours and standardise an image that was warped, while it lies in the cache."""
-        if self._whole_image:
+    def _finish(self, work: _Work, k: int, image: NDArray[Any]) -> bool:
+        """Change colours and standardise an image that was warped, while it lies in the cache.
+
+        Returns:
+            Whether the image is too plain for it, see ``finish_image``.
+        """
+        if not self._whole_image:
+            return False
+        return bool(
             self._finish_image(
-                image, self._shape[1] * self._shape[2], self._shape[2], work.colours[k], self._unbounded, self._kinds,
+                image,
+                self._shape[1] * self._shape[2],
+                self._shape[2],
+                work.colours[k],
+                self._unbounded,
+                self._kinds,
                 self._operands,
-            )  # fmt: skip
+            )
+        )
 
     def _compiled(self, work: _Work, rows: slice, places: Places, out: NDArray[Any]) -> int:
         pixels = places.pixels
@@ -198,6 +213,7 @@ class _Work:
     def __init__(
         self, augmenter: Augmenter, parameters: Parameters, maps: affine.AffineMaps | None, count: int
     ) -> None:
+        self.parameters, self.maps = parameters, maps
         self.orders = np.full(count, -1, np.int64)
         self.matrices = np.zeros((count, 8))
         if maps is not None:
