@@ -263,3 +263,31 @@ def test_the_script_names_the_classes(world):
     assert f"CLASS_INDICES = { {name: index for index, name in enumerate(CLASSES)} }" in script
     many = eject._class_indices({f"class {number}": number for number in range(500)})
     assert many.startswith("None  # 500 classes")
+
+
+BEYOND_SCRIPTS = {
+    "fill_mode": {"options": {"rotation_range": 9, "fill_mode": "reflect"}},
+    "interpolation_order": {"options": {"rotation_range": 9, "interpolation_order": 3}},
+    "brightness_range": {"options": {"brightness_range": (0.5, 1)}},
+    "channel_shift_range": {"options": {"channel_shift_range": 9}},
+    "samplewise_center": {"options": {"samplewise_center": True}},
+    "preprocessing_function": {"options": {"preprocessing_function": np.negative}},
+    "dtype='float64'": {"options": {"dtype": "float64"}},
+    "data_format='channels_first'": {"options": {"data_format": "channels_first"}, "data_format": "channels_first"},
+    "class_mode='multi_output'": {"class_mode": "multi_output", "y_col": ["target", "weight"]},
+    "class_mode='input'": {"class_mode": "input"},
+    "mode='replay'": {},
+}
+
+
+@pytest.mark.parametrize("name", BEYOND_SCRIPTS)
+def test_what_no_script_can_do_is_named(world, tmp_path, capsys, name):
+    """A script that did something else than the dataset would be worse than none."""
+    generator = make_generator(world.frame, world.folder / "images", **BEYOND_SCRIPTS[name])
+    mode = "replay" if "replay" in name else "exact"
+    dataset = autofix(generator, when="always", cache_dir=tmp_path / "cache", verbose=0, mode=mode)
+    script = tmp_path / "pipeline.py"
+    assert main(["store", "eject", dataset.repair_report.store, "-o", str(script)]) == 2
+    printed = capsys.readouterr().err
+    assert f"uses {name}, which no script can be written for yet" in printed
+    assert not script.exists()
