@@ -17,7 +17,7 @@ from kerasdiag import autofix
 from kerasdiag.cli import main
 from kerasdiag.repair.plans import eject
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 SHIFTS = {
     "still": {},

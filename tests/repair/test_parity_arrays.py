@@ -24,7 +24,7 @@ from repair.parity_rows import (
     where,
 )
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 COUNT = 11
 
 

@@ -11,7 +11,7 @@ from repair.generators import ImageDataGenerator, make_directory_generator, make
 from repair.parity import assert_equal_parts, compare, flat
 from repair.pictures import MODES, write_pictures
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 TURN = {"rotation_range": 60, "zoom_range": 0.3, "horizontal_flip": True, "rescale": 1 / 255}
 

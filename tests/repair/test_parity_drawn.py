@@ -26,7 +26,7 @@ from kerasdiag.repair.plans.plan import PipelinePlan
 from kerasdiag.repair.read_generator import read_spec
 from kerasdiag.spec import PIXEL_DTYPES
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 CHANNELS = {"rgb": 3, "grayscale": 1, "rgba": 4}
 sides = st.one_of(st.integers(1, 3), st.integers(1, 24))

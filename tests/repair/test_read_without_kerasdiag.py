@@ -14,7 +14,7 @@ from repair.generators import keras_draws, keras_images, make_generator, write_i
 
 from kerasdiag import autofix
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SNIPPET = re.search(r"<!-- read a store -->\n```python\n(.*?)```", README, flags=re.DOTALL).group(1)
