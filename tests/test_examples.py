@@ -94,7 +94,7 @@ def test_fix_a_generator_after(photos, tmp_path):
     result, epochs = fix_a_generator(photos, cwd=tmp_path)
     assert epochs == 1 or f"Epoch {epochs}/{epochs}" in result.stdout
     assert result.stdout.count("val_loss") >= epochs
-    assert result.stderr.count("rows compared with the generator: equal") == 2
+    assert result.stderr.count("rows compared with the generator: images, labels and weights equal in every bit") == 2
     assert "18 batches an epoch (steps_per_epoch)" in result.stderr
     assert "18/18" in result.stdout
     assert "kerasdiag: " in result.stdout  # the panel
