@@ -16,7 +16,7 @@ from kerasdiag.repair import repair_report as outcomes
 from kerasdiag.repair.attributes import dress_dataset
 from kerasdiag.repair.conversion.prepare import PreparedStore
 from kerasdiag.repair.decision import Decision
-from kerasdiag.repair.findings import find_all, is_repeatable
+from kerasdiag.repair.findings import find_all, first_images, is_repeatable
 from kerasdiag.repair.kernels.choose import COMPILED, KernelChoice
 from kerasdiag.repair.pipeline.batches import BatchMaker
 from kerasdiag.repair.pipeline.dataset import build_dataset
@@ -34,8 +34,6 @@ from kerasdiag.spec import GeneratorSpec
 
 # Records whose checksums are compared when a store is opened.
 CHECKED_RECORDS = 64
-# Images on which a Python function is tried before its numbers are promised, and values that a reader may read behind one.
-_TRIED_IMAGES, _ROOM_BEHIND = 8, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +57,12 @@ class Materials:
 
 def build(generator: Any, request: Request, decision: Decision, materials: Materials) -> Any:
     """Return the dataset.
+
+    Args:
+        generator: The generator, which is compared with the dataset and not changed.
+        request: The arguments of ``autofix``.
+        decision: Why it is repaired.
+        materials: What the dataset is made of.
 
     Raises:
         ParityError: It gives something else than the generator.
@@ -92,9 +96,12 @@ def build(generator: Any, request: Request, decision: Decision, materials: Mater
         earlier = certificates.load(folder)
         maker, certificate = prove(generator, maker, materials.load, with_kernel=make, earlier=earlier, folder=folder)
         if folder is not None and certificate is not earlier:
-            certificate.save(folder)
+            try:
+                certificate.save(folder)
+            except OSError as error:  # the proof was made; only the next call has to make it again
+                unsaved = (*unsaved, f"the certificate could not be written beside the plan: {error}")
     dataset = build_dataset(maker, environment)
-    findings = (*find_all(generator, maker, prepared, materials.load), *unsaved)
+    findings = (*find_all(generator, maker, prepared), *unsaved)
     report = _report(maker, prepared, reading, decision, findings)
     report = replace(
         report,
@@ -144,26 +151,13 @@ def _check_replay(maker: BatchMaker) -> None:
     function = maker.plan.options.preprocessing_function
     if maker.plan.mode != REPLAY or not function or not isinstance(maker.augmenter.chain, str):
         return
-    if not is_repeatable(function, _some_images(maker)):
+    if not is_repeatable(function, first_images(maker)):
         raise KerasDiagError(
             f"preprocessing_function={getattr(function, '__qualname__', function)} draws random numbers: it moves NumPy's "
             "or Python's global stream, or gives something else when it is called again with the same image. What an "
             'image becomes then depends on all calls before it, so mode="replay" is not possible. Use mode="exact", or '
             "let the numbers follow from the image."
         )
-
-
-def _some_images(maker: BatchMaker) -> list[NDArray[Any]]:
-    """The first rows as the function gets them, but for the augmentation, and a black image."""
-    spec = maker.plan.spec
-    size = int(np.prod(spec.image_shape))
-    images: list[NDArray[Any]] = [np.zeros(spec.batch_shape, spec.computing_dtype)]
-    buffer = np.zeros(size + _ROOM_BEHIND, maker.pixels.dtype)
-    for position in range(min(_TRIED_IMAGES, len(maker.plan.rows))):
-        maker.pixels.read(position, buffer)
-        image = buffer[:size].reshape(spec.image_shape).astype(spec.computing_dtype)
-        images.append(np.ascontiguousarray(image.transpose(2, 0, 1)) if spec.channels_first else image)
-    return images
 
 
 def _save(plan: PipelinePlan, prepared: PreparedStore | None, maker: BatchMaker) -> tuple[Path | None, tuple[str, ...]]:

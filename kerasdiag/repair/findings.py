@@ -14,17 +14,24 @@ from kerasdiag import compat
 from kerasdiag.repair.conversion.prepare import PreparedStore
 from kerasdiag.repair.ops import affine
 from kerasdiag.repair.pipeline.batches import BatchMaker
+from kerasdiag.repair.pipeline.pixels import PADDING
 from kerasdiag.repair.plans.plan import REPLAY, PipelinePlan
 from kerasdiag.repair.proof.compare import streams_kept
 from kerasdiag.spec import GeneratorSpec
 
 _TIMED_CALLS = 5
+# Images on which a Python function is tried before its numbers are promised.
+_TRIED_IMAGES = 8
 
 
-def find_all(
-    generator: Any, maker: BatchMaker, prepared: PreparedStore | None, load: Callable[[str], Any] | None
-) -> tuple[str, ...]:
-    """Return the sentences about this generator and its repair."""
+def find_all(generator: Any, maker: BatchMaker, prepared: PreparedStore | None) -> tuple[str, ...]:
+    """Return the sentences about this generator and its repair.
+
+    Args:
+        generator: The generator.
+        maker: The pipeline that takes its place.
+        prepared: Its store; None where it has none.
+    """
     plan = maker.plan
     findings = [] if prepared is None else _skipped_finding(prepared, plan.spec, plan.rows)
     return (
@@ -32,7 +39,7 @@ def find_all(
         *_keras_finding(generator, plan.steps_per_epoch),
         *_validation_finding(plan),
         *_unfitted_finding(plan.spec),
-        *_function_finding(maker, load),
+        *_function_finding(maker),
         *_replay_finding(plan),
     )
 
@@ -67,16 +74,12 @@ def _unfitted_finding(spec: GeneratorSpec) -> list[str]:
     return [f"{', '.join(names)} does nothing, here as in the generator, because its fit(...) was not called before"]
 
 
-def _function_finding(maker: BatchMaker, load: Callable[[str], Any] | None) -> list[str]:
+def _function_finding(maker: BatchMaker) -> list[str]:
     """Price a Python function that runs for each image."""
-    options, spec = maker.plan.options, maker.plan.spec
+    options = maker.plan.options
     if not options.preprocessing_function or not isinstance(maker.augmenter.chain, str):
         return []
-    row = int(maker.plan.rows[0])
-    image = np.asarray(spec.of_arrays.images[row] if load is None else load(spec.filepaths[row]))
-    image = image.astype(spec.computing_dtype).reshape(spec.image_shape if load is not None else spec.batch_shape)
-    if load is not None and spec.channels_first:
-        image = np.ascontiguousarray(image.transpose(2, 0, 1))
+    image = first_images(maker, 1)[-1]
     taken = []
     with streams_kept():
         before = np.random.get_state()  # noqa: NPY002
@@ -96,6 +99,24 @@ def _function_finding(maker: BatchMaker, load: Callable[[str], Any] | None) -> l
     if draws:
         text += "; it draws from NumPy's global generator, so its numbers are not keyed by seed and row"
     return [text]
+
+
+def first_images(maker: BatchMaker, count: int = _TRIED_IMAGES) -> list[NDArray[Any]]:
+    """Return a black image and the first rows, as a ``preprocessing_function`` gets them but for the augmentation.
+
+    Args:
+        maker: The pipeline.
+        count: Rows.
+    """
+    spec = maker.plan.spec
+    size = int(np.prod(spec.image_shape))
+    images: list[NDArray[Any]] = [np.zeros(spec.batch_shape, spec.computing_dtype)]
+    buffer = np.zeros(size + PADDING, maker.pixels.dtype)
+    for position in range(min(count, len(maker.plan.rows))):
+        maker.pixels.read(position, buffer)
+        image = buffer[:size].reshape(spec.image_shape).astype(spec.computing_dtype)
+        images.append(np.ascontiguousarray(image.transpose(2, 0, 1)) if spec.channels_first else image)
+    return images
 
 
 def is_repeatable(function: Callable[..., Any], images: Iterable[NDArray[Any]]) -> bool:

@@ -13,7 +13,11 @@ from kerasdiag.spec import GeneratorSpec
 
 
 def loader_of_generator(generator: Any, spec: GeneratorSpec) -> Callable[[str], Any]:
-    """Return the generator's own loader: path to an array (height, width[, channels])."""
+    """Return the generator's own loader: path to an array (height, width[, channels]) in the file's own dtype.
+
+    Raises:
+        KerasDiagError: This Keras keeps its loader somewhere else.
+    """
     load = compat.generator_loader(generator)
     if load is None:
         raise KerasDiagError(

@@ -10,13 +10,12 @@ from typing import Any  # evidence may be anything with a .profile
 from kerasdiag.environment.cache_directory import VARIABLE, cache_directories
 from kerasdiag.repair.decision import ALWAYS, BOTTLENECK
 
-# Argument -> values that are built, and values that the interface has and that are not built yet.
-_VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "when": ((BOTTLENECK, ALWAYS), ()),
-    "mode": (("exact", "replay"), ()),
-    "storage": (("auto", "none", "disk", "memory"), ()),
-    "bad_images": (("raise", "skip"), ()),
-    "on_error": (("raise", "keep"), ()),
+_VALUES: dict[str, tuple[str, ...]] = {
+    "when": (BOTTLENECK, ALWAYS),
+    "mode": ("exact", "replay"),
+    "storage": ("auto", "none", "disk", "memory"),
+    "bad_images": ("raise", "skip"),
+    "on_error": ("raise", "keep"),
 }
 
 
@@ -25,7 +24,7 @@ class Request:
     """The arguments of ``autofix`` by name.
 
     Raises:
-        ValueError: One has a value that does not exist or is not built yet.
+        ValueError: One has a value that does not exist, or does not go with another one.
     """
 
     evidence: Any
@@ -40,13 +39,10 @@ class Request:
     verbose: int
 
     def __post_init__(self) -> None:
-        for name, (built, planned) in _VALUES.items():
+        for name, values in _VALUES.items():
             value = getattr(self, name)
-            if value in planned:
-                expected = ", ".join(map(repr, built))
-                raise ValueError(f"autofix: {name}={value!r} is not built yet. Expected one of: {expected}.")
-            if value not in built:
-                expected = ", ".join(map(repr, (*built, *planned)))
+            if value not in values:
+                expected = ", ".join(map(repr, values))
                 raise ValueError(f"autofix: {name} must be one of: {expected}. Received: {value!r}.")
         steps = self.steps_per_epoch
         if steps is not None and (isinstance(steps, bool) or not hasattr(steps, "__index__") or steps < 1):

@@ -185,3 +185,30 @@ def test_arrays_are_proved_too(compared):
     assert compared == [32]
     assert proof.is_exact
     assert proof.image_modes == {}
+
+
+def test_plain_images_are_no_reason_for_the_slow_path():
+    """What is left of a blank image without its mean is rounding: such images alone take the generator's own sums."""
+    x = np.full((40, 12, 10, 3), 77.7) + np.arange(40)[:, None, None, None] * 0.37
+    source = ImageDataGenerator(samplewise_center=True, rescale=1 / 255)
+    report = autofix(source.flow(x, batch_size=8), when="always", verbose=0).repair_report
+    assert (report.kernel, report.certificate.is_exact) == ("compiled", True)
+
+
+def test_a_certificate_that_cannot_be_written_is_said(images, monkeypatch):
+    """The proof was made, so the dataset comes."""
+
+    def full(self, folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(certificate.Certificate, "save", full)
+    report = autofix(make_generator(*images), when="always", verbose=0).repair_report
+    assert report.certificate.is_exact
+    assert "the certificate could not be written beside the plan" in " ".join(report.findings)
+
+
+def test_the_error_names_the_store(images, monkeypatch):
+    """store clean without a directory would offer all stores."""
+    monkeypatch.setattr(Targets, "batch", lambda self, positions: (np.zeros((len(positions), 3), np.float32),))
+    with pytest.raises(ParityError, match=r'kerasdiag store clean "[^"]*/stores/[0-9a-f]{12}"'):
+        autofix(make_generator(*images), when="always", verbose=0)

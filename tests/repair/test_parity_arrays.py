@@ -90,6 +90,10 @@ ROWS = [
     Row("featurewise std", noise(), {**TURN, "featurewise_std_normalization": True}, fit=True),
     Row("samplewise std", noise(), {**TURN, "samplewise_std_normalization": True}, tolerance=4e-6, reason=SUMS),
     Row(
+        "plain images, samplewise center", PLAIN, {**TURN, "rescale": 1 / 255, "samplewise_center": True}, tolerance=1e-5,
+        reason=SUMS,
+    ),
+    Row(
         "plain images, samplewise std", PLAIN, {**TURN, "rescale": 1 / 255, "samplewise_std_normalization": True},
         tolerance=1e-5, reason=SUMS,
     ),

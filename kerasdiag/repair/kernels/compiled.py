@@ -16,7 +16,7 @@ from kerasdiag.repair.kernels.jit import compile_part, compile_when_called
 from kerasdiag.repair.kernels.vector_code import call_pread
 from kerasdiag.repair.kernels.warp_rows import CONSTANT, EDGE, FILL_MODES
 
-__all__ = ["FILL_MODES", "IMAGE_PADDING", "OUT_PADDING", "augment_batch", "augment_image", "pack_matrices"]
+__all__ = ["FILL_MODES", "IMAGE_PADDING", "OUT_PADDING", "augment_batch", "pack_matrices"]
 
 NO_WARP, NEAREST_PIXEL, BILINEAR = -1, 0, 1  # what to do with an image; 0 and 1 are SciPy's orders
 # The step of one RGB pixel reads and writes a whole vector, so both ends need room behind the last one.

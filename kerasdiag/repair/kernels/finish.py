@@ -35,10 +35,10 @@ def finish_image(values, line, channels, colour, unbounded, kinds, operands):  #
         operands: float32 [links, line], for each link the second operand of each value of a row.
 
     Returns:
-        Whether the image is so plain that a division by its deviation shows the rounding of its mean:
+        Whether the image is so plain that what is left without its mean shows the rounding of the mean:
         then only the generator's own order of sums gives the generator's numbers.
     """
-    centre, is_plain = np.float64(0), False
+    deviation, is_plain = -1.0, False
     if not np.isnan(colour[0]):
         low, high = _extremes(values, line)
         _shift(values, colour[0], low, high)
@@ -57,9 +57,11 @@ def finish_image(values, line, channels, colour, unbounded, kinds, operands):  #
         if kind == CENTER_SAMPLE:
             centre = _mean(values)
             _add(values, -np.float32(centre))
-        elif kind == SCALE_SAMPLE:
             deviation = _deviation(values)
             is_plain |= deviation < PLAIN * abs(centre)
+        elif kind == SCALE_SAMPLE:
+            if deviation < 0:
+                deviation = _deviation(values)
             _divide(values, np.float32(deviation) + np.float32(STD_EPSILON))
         else:
             for start in range(0, len(values), line):

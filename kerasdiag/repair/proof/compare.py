@@ -67,6 +67,12 @@ def rounds(maker: BatchMaker) -> bool:
     return bool(sums or maker.augmenter.slow_part)
 
 
+def _allowed(maker: BatchMaker, part: int) -> float:
+    """Difference allowed to a part of a batch, of its largest value: only images may round."""
+    is_image = part == 0 or (part == 1 and maker.targets.is_image)
+    return ROUNDING if is_image and rounds(maker) else 0.0
+
+
 def choose_rows(maker: BatchMaker, count: int) -> tuple[NDArray[np.int64], dict[str, int]]:
     """Return positions to compare, and how many of each image mode are among them.
 
@@ -112,17 +118,17 @@ def compare_rows(generator: Any, maker: BatchMaker, positions: NDArray[np.int64]
     for number, position in enumerate(positions):
         theirs, ours = _both(generator, maker, int(position), _FIRST_KEY + number)
         for part, (wanted, got) in enumerate(zip(theirs, ours)):
-            allowed = ROUNDING if rounds(maker) and (part == 0 or maker.targets.is_image) else 0.0
-            found = _differ(wanted, got, allowed)
+            found = _differ(wanted, got, _allowed(maker, part))
             if found is not None and (worst is None or found[1] > worst.largest):
                 name = "image" if part == 0 else f"part {part + 1} of the batch (labels, weights)"
                 worst = Difference(int(position), name, *found, wanted[0], got[0])
         if len(theirs) != len(ours) and worst is None:
             empty = np.zeros(0)
             worst = Difference(int(position), f"number of arrays ({len(theirs)}, {len(ours)})", 1, 0, empty, empty)
-        difference = np.abs(np.asarray(theirs[0], np.float64) - ours[0]) if theirs[0].shape == ours[0].shape else 0.0
-        largest, total = max(largest, float(np.max(difference))), total + float(np.sum(difference))
-        count += theirs[0].size
+        if theirs[0].shape == ours[0].shape:
+            difference = np.nan_to_num(np.abs(np.asarray(theirs[0], np.float64) - ours[0]))  # NaN where both have it
+            largest, total = max(largest, float(difference.max())), total + float(difference.sum())
+            count += difference.size
     return Measured(largest, total / max(1, count)) if worst is None else worst
 
 
@@ -139,7 +145,7 @@ def compare_replay(generator: Any, maker: BatchMaker) -> Difference | None:
         ours = _flat(maker.targets.nest(maker.batch(0, 0)))
     position = int(maker.plan.order(0)[0])
     for part, (wanted, got) in enumerate(zip(theirs, ours)):
-        found = _differ(wanted, got, ROUNDING if part == 0 and rounds(maker) else 0.0)
+        found = _differ(wanted, got, _allowed(maker, part))
         if found is not None:
             return Difference(position, "the first batch of the replay", *found, wanted[0], got[0])
     return None
@@ -153,11 +159,9 @@ def _both(generator: Any, maker: BatchMaker, position: int, key: int) -> tuple[l
         random.seed(key)
         theirs = generator._get_batches_of_transformed_samples(maker.plan.rows[one])
         stream = np.random.RandomState(key)
-        drawn = {}
+        drawn = {"flip_horizontal": False, "flip_vertical": False}
         if spec.augmentation is not None:
             drawn = draw_as_keras(spec.augmentation, spec.image_shape, stream)
-        else:
-            drawn = {"flip_horizontal": False, "flip_vertical": False}
         # A preprocessing_function may draw too: after its image's own draws.
         np.random.set_state(stream.get_state())  # noqa: NPY002
         random.seed(key)

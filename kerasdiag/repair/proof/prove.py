@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kerasdiag.errors import ParityError
 from kerasdiag.repair.kernels.choose import COMPILED, SCIPY, KernelChoice
 from kerasdiag.repair.pipeline.batches import BatchMaker
-from kerasdiag.repair.proof.certificate import EXACT, Certificate, Stage, installed_versions
+from kerasdiag.repair.proof.certificate import EXACT, NEAR, Certificate, Stage, installed_versions
 from kerasdiag.repair.proof.compare import Difference, Measured, choose_rows, compare_replay, compare_rows
 from kerasdiag.repair.proof.stages import measure_stages
 
@@ -48,7 +48,8 @@ def prove(
         with_kernel: Makes the same pipeline with another kernel: the way out where the compiled
             kernel differs on this machine.
         earlier: A certificate of the same plan, or None.
-        folder: Where a picture of a difference goes; None for a temporary directory.
+        folder: Folder of the plan, below its store, where a picture of a difference goes; None for a
+            temporary directory.
 
     Raises:
         ParityError: They differ.
@@ -68,7 +69,8 @@ def prove(
     if isinstance(found, Difference):
         raise ParityError(_describe(maker, found, folder))
     stages = measure_stages(generator, maker, load, positions[:: max(1, len(positions) // _STAGE_ROWS)][:_STAGE_ROWS])
-    whole = Stage("whole rows", EXACT if not found.largest else "near", found.largest, found.mean)
+    whole = Stage("whole rows", NEAR if found.largest else EXACT, found.largest, found.mean)
+    # Any difference there would have been an error.
     labels = Stage("labels and weights", EXACT, 0.0, 0.0)
     certificate = Certificate(
         len(positions), modes, maker.plan.mode, maker.kernel.name, (*stages, whole, labels), versions
@@ -89,10 +91,10 @@ def _describe(maker: BatchMaker, found: Difference, folder: Path | None) -> str:
     picture = _save_picture(found, row, folder, channels_first=spec.channels_first)
     shown = "" if picture is None else f" Both images stand side by side in {picture} (left: the generator's)."
     cause = "Please report it."
-    if spec.arrays is None:
+    if folder is not None:
         cause = (
-            "A store that another version of Pillow wrote is the likeliest cause: remove it with `kerasdiag store clean` "
-            "and call autofix again; if that does not help, please report it."
+            "A store that another version of Pillow wrote is the likeliest cause: remove it with `kerasdiag store clean "
+            f'"{folder.parent.parent}"` and call autofix again; if that does not help, please report it.'
         )
     return (
         f"The repaired pipeline gives something else than the generator: {found.part} of {what}, {found.values:,} values "

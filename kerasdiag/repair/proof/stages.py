@@ -102,7 +102,7 @@ def _compare(both: _Both, positions: NDArray[np.int64], name: str, steps: list[t
             np.random.set_state(stream.get_state())  # noqa: NPY002
             target = padded[: out.size].reshape(out.shape)
             augmenter.run(np.array([position]), given, target, padded)
-            difference = np.abs(wanted.astype(np.float64) - target[0])
+            difference = np.nan_to_num(np.abs(wanted.astype(np.float64) - target[0]))
             largest, total, count = max(largest, float(difference.max())), total + difference.sum(), count + wanted.size
     return Stage(name, NEAR if largest else EXACT, largest, total / max(1, count), _SUMS if largest else None)
 
@@ -140,7 +140,7 @@ def _theirs(both: _Both, source: Any, position: int, parameters: dict[str, Any])
     else:
         x = np.asarray(both.load(spec.filepaths[row])).astype(spec.computing_dtype).reshape(spec.image_shape)
         if spec.channels_first:
-            x = np.ascontiguousarray(x.transpose(2, 0, 1))
+            x = x.transpose(2, 0, 1)  # a view, as Keras makes it: sums follow the order in memory
     if source is not None:
         x = source.standardize(source.apply_transform(x, parameters))
     return np.asarray(x).astype(spec.dtype)
