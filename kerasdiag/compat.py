@@ -328,6 +328,21 @@ def use_workers(data: Any, workers: int) -> dict[str, int]:
     return {"workers": workers}
 
 
+def computes_on_accelerator(generator: Any) -> bool:
+    """Tell whether the Keras of this generator computes on something else than the cores that make its batches."""
+    modules = [sys.modules.get(base.__module__.split(".")[0]) for base in type(generator).__mro__]
+    backends = [getattr(getattr(module, "config", None), "backend", None) for module in modules]
+    backend = next((str(backend()) for backend in backends if callable(backend)), "tensorflow")
+    module = sys.modules.get(backend)
+    if module is None:
+        return False
+    if backend == "torch":
+        return bool(module.cuda.is_available())
+    if backend == "jax":
+        return str(module.default_backend()) != "cpu"
+    return any(device.device_type != "CPU" for device in module.config.list_physical_devices())
+
+
 def writes_checkpoints(callback: Any) -> bool:
     """Tell whether a callback is one of Keras' own that keep the model on the disk, or made from one."""
     return any(

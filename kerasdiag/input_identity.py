@@ -10,10 +10,11 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional  # Optional: Python 3.9 cannot evaluate "X | None", and the JSON reader does
 
 from kerasdiag import compat
+from kerasdiag.profile_json import ADDED_LATER
 
 IMAGE_DATA_GENERATOR = "image-data-generator"
 PY_DATASET = "py-dataset"
@@ -46,6 +47,8 @@ class InputIdentity:
         use_multiprocessing: Whether these are processes.
         pipeline: tf.data operations from the source to the last one, for example
             ``("TensorSlice", "ParallelMap", "Batch", "Prefetch")``.
+        repaired: ``"disk"``, ``"memory"`` or ``"none"``: autofix made this dataset, and from there it
+            has its images.
     """
 
     kind: str
@@ -59,6 +62,7 @@ class InputIdentity:
     workers: Optional[int] = None
     use_multiprocessing: Optional[bool] = None
     pipeline: tuple[str, ...] = ()
+    repaired: Optional[str] = field(default=None, metadata=ADDED_LATER)
 
     @property
     def key(self) -> str:
@@ -107,6 +111,7 @@ def identify_input(
         if uses_workers
         else None,
         pipeline=_pipeline(data) if kind == TF_DATA else (),
+        repaired=_attribute(getattr(data, "repair_report", None), "storage", str) if kind == TF_DATA else None,
     )
 
 

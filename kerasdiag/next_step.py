@@ -21,7 +21,7 @@ MAX_WORKERS = 16
 
 
 # What autofix takes, and the wait from which it repairs by itself: a fifth of the time.
-REPAIRED_CLASSES = ("DataFrameIterator", "DirectoryIterator")
+REPAIRED_CLASSES = ("DataFrameIterator", "DirectoryIterator", "NumpyArrayIterator")
 REPAIR_FACTOR = 1.25
 
 
@@ -75,12 +75,13 @@ def _advise_py_dataset(profile: RunProfile, data: InputIdentity, factor: float) 
 
 def _advise_image_generator(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
     # An ImageDataGenerator iterator is a PyDataset too: workers apply where autofix does not repair
-    # by itself (a small wait), and to arrays and subclasses, which it does not take.
+    # by itself (a small wait), and to subclasses, which it may not take.
     if factor < REPAIR_FACTOR or data.class_name not in REPAIRED_CLASSES:
         return _advise_py_dataset(profile, data, factor)
     return Remedy(
-        "Let autofix convert the images once and feed them as a tf.data.Dataset with the same pixels, labels, split and "
-        "augmentation. It says so if this generator does something that it cannot keep. Before fit:",
+        "Let autofix find the smallest repair that is enough: more workers, its compiled augmentation, or the images "
+        "converted once; pixels, labels, split and augmentation stay the same. It says so if this generator does something "
+        "that it cannot keep. Before fit:",
         # Without evidence autofix finds the last profile of this input by itself.
         (
             "from kerasdiag import autofix",
@@ -90,6 +91,8 @@ def _advise_image_generator(profile: RunProfile, data: InputIdentity, factor: fl
 
 
 def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
+    if data.repaired is not None:
+        return _advise_repaired(data.repaired)
     operations = data.pipeline
     if operations[:2] == ("Tensor", "FlatMap"):  # what Dataset.from_generator is made of
         return Remedy(
@@ -123,6 +126,25 @@ def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> 
         "Nothing obvious is missing. Do the work once: put cache() after decoding and before random "
         "augmentation, in memory if the data fit, else in a file:",
         ("dataset = dataset.cache()  # or .cache('/path/on/a/fast/disk')",),
+    )
+
+
+def _advise_repaired(storage: str) -> Remedy:
+    """What is left to do about a dataset that autofix has made."""
+    if storage == "none":
+        return Remedy(
+            "This dataset decodes its image files anew in each pass. Let autofix convert them once:",
+            ('train_data = autofix(train_generator, when="always", storage="disk")',),
+        )
+    if storage == "disk":
+        return Remedy(
+            "This dataset reads from autofix's store. Have the images in memory, if they fit there; a store on a faster "
+            "disk (cache_dir=) helps as well:",
+            ('train_data = autofix(train_generator, when="always", storage="memory")',),
+        )
+    return Remedy(
+        "This dataset has its images in memory, and autofix's kernel uses all cores: more of them, or less augmentation, "
+        "are what is left."
     )
 
 

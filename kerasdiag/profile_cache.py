@@ -34,7 +34,7 @@ def save_last_profile(profile: RunProfile) -> None:
             path = profile_path(identity, profile.rank)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_whole(path, text)
-            _forget_oldest(path.parent)
+            forget_oldest(path.parent, "*.kdprof.json")
 
 
 def find_last_profile(identity: InputIdentity, rank: int = 0) -> RunProfile | None:
@@ -45,13 +45,20 @@ def find_last_profile(identity: InputIdentity, rank: int = 0) -> RunProfile | No
         return None
 
 
-def _forget_oldest(folder: Path) -> None:
+def forget_oldest(folder: Path, pattern: str) -> None:
+    """Keep the ``MAX_FILES`` files that were written last.
+
+    Args:
+        folder: The folder.
+        pattern: Which of its files.
+    """
+
     def age(path: Path) -> float:
         try:
             return path.stat().st_mtime
         except OSError:  # another process was faster
             return 0.0
 
-    files = sorted(folder.glob("*.kdprof.json"), key=age, reverse=True)
+    files = sorted(folder.glob(pattern), key=age, reverse=True)
     for path in files[MAX_FILES:]:
         path.unlink(missing_ok=True)

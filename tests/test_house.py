@@ -24,9 +24,9 @@ LAYERS = (
     ("profiler", "doctor", "repair"),
     ("report",),
     ("profile_cache",),
-    ("diagnosis", "next_step"),
+    ("diagnosis", "next_step", "demand"),
     ("profile", "profile_json", "input_identity", "spec", "stage_timing", "ceilings", "environment", "findings"),
-    ("errors", "compat", "fit_call"),
+    ("errors", "compat", "fit_call", "random_streams"),
 )
 INDEPENDENT = ("profiler", "doctor", "repair")
 

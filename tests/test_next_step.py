@@ -17,19 +17,19 @@ def advice(data, wait_s=0.1, step_s=0.05, **facts):
     return remedy.text + "\n" + "\n".join(remedy.code)
 
 
-# An iterator over arrays is the one that autofix does not take.
+# A subclass of an iterator is what autofix may not take.
 WITH_WORKERS = {
     "py-dataset": make_input("py-dataset"),
-    "arrays in an iterator": make_input(class_name="NumpyArrayIterator"),
+    "a subclass": make_input(class_name="MyIterator"),
 }
 
 
-@pytest.mark.parametrize("class_name", ["DataFrameIterator", "DirectoryIterator"])
-def test_iterator_over_files_gets_autofix(class_name):
+@pytest.mark.parametrize("class_name", ["DataFrameIterator", "DirectoryIterator", "NumpyArrayIterator"])
+def test_iterator_gets_autofix(class_name):
     """The repair is what this verdict is for."""
     text = advice(make_input(class_name=class_name))
     assert "train_data = autofix(train_data, profiler)" in text
-    assert "workers" not in text
+    assert "workers =" not in text
 
 
 @pytest.mark.parametrize("data", [make_input(), make_input("py-dataset")], ids=["autofix", "workers"])
@@ -82,6 +82,17 @@ def test_workers_that_use_all_cores_are_not_raised():
     text = advice(make_input("py-dataset", workers=8))
     assert "8 workers on 8 cores" in text
     assert "workers =" not in text
+
+
+@pytest.mark.parametrize(
+    ("storage", "remedy"),
+    [("none", 'storage="disk"'), ("disk", 'storage="memory"'), ("memory", "its images in memory")],
+)
+def test_our_own_dataset_is_never_told_to_cache(storage, remedy):
+    """That would keep the first epoch's augmentation for ever; there is a larger repair, or none."""
+    text = advice(make_input("tf-data", repaired=storage))
+    assert remedy in text
+    assert "cache()" not in text
 
 
 def test_sequential_map_is_named():

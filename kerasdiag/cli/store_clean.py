@@ -11,6 +11,7 @@ from pathlib import Path
 from kerasdiag.cli.printing import local_time, show, show_table
 from kerasdiag.environment.cache_directory import cache_directory
 from kerasdiag.errors import StoreError
+from kerasdiag.repair.choice.remember import forget_all, list_choices
 from kerasdiag.repair.pixel_store import find_store
 from kerasdiag.repair.pixel_store.remove_store import (
     check_removable,
@@ -39,19 +40,30 @@ def run(directory: Path | None, *, yes: bool) -> int:
     targets = _one(directory) if directory is not None else _all(cache_directory(), refused)
     for reason in refused:
         print(f"kerasdiag: {reason}", file=sys.stderr)
-    if not targets:
+    num_choices = len(list_choices()) if directory is None else 0
+    if not targets and not num_choices:
         show(f"There is no pixel store to delete in {cache_directory()}.")
         return EXIT_USAGE if refused else 0
-    show_table([(size(target.num_bytes), target.text, str(target.directory)) for target in targets], right=(0,))
+    if targets:
+        show_table([(size(target.num_bytes), target.text, str(target.directory)) for target in targets], right=(0,))
+    if num_choices:
+        show(f"{choices_text(num_choices)} autofix has remembered for other inputs (kerasdiag store info lists them)")
     if not yes and not _confirmed(targets):
         show("Nothing was deleted.")
         return 0
     try:
         kept = [target for target in targets if not _deleted(target)]
+        if num_choices:
+            show(f"forgot {choices_text(forget_all())}")
     except KeyboardInterrupt:
         print("kerasdiag: stopped; `kerasdiag store clean` deletes the rest.", file=sys.stderr)
         return EXIT_INTERRUPTED
     return EXIT_USAGE if kept or refused else 0
+
+
+def choices_text(count: int) -> str:
+    """Return so many choices in words."""
+    return "1 repair without a store" if count == 1 else f"{count} repairs without a store"
 
 
 def _deleted(target: _Target) -> bool:
@@ -98,12 +110,13 @@ def _left_over(path: Path) -> _Target:
 
 def _confirmed(targets: list[_Target]) -> bool:
     """Ask; raise where there is nobody to ask."""
-    what = "this store" if len(targets) == 1 else f"these {len(targets)} stores"
+    what = {0: "what is remembered", 1: "this store"}.get(len(targets), f"these {len(targets)} stores")
     total = size(sum(target.num_bytes for target in targets))
     if not _is_terminal():
         raise StoreError(f"There is no terminal to ask whether to delete {what}; nothing was deleted. Say --yes.")
     try:
-        answer = input(f"Delete {what}, {total}? The next autofix would make them anew. [y/N] ")
+        question = f"Delete {what}, {total}?" if targets else f"Delete {what}?"
+        answer = input(f"{question} The next autofix would make them anew. [y/N] ")
     except (EOFError, KeyboardInterrupt):
         show("")
         return False

@@ -11,6 +11,7 @@ from typing import Any
 from kerasdiag.cli.printing import local_time, show, show_table
 from kerasdiag.environment.cache_directory import VARIABLE, cache_directory
 from kerasdiag.errors import StoreError
+from kerasdiag.repair.choice.remember import SmallRepair, list_choices
 from kerasdiag.repair.pixel_store import find_store
 from kerasdiag.repair.pixel_store.find_store import StoreEntry, list_stores
 from kerasdiag.repair.pixel_store.remove_store import is_left_over
@@ -56,6 +57,10 @@ def _list(cache_dir: Path, as_json: bool) -> None:
     for entry, _ in stores:
         if entry.problem is not None:
             show(entry.problem)
+    choices = list_choices()
+    if choices:
+        show("\nRepairs without a store, which autofix makes again by itself:")
+        show_table([("REPAIR", "CHOSEN", "INPUT", "WHY"), *(_choice_row(choice) for _, choice in choices)])
     if left:
         held = size(sum(entry.num_bytes for entry in left))
         show(f"An interrupted cleaning left {held} behind; `kerasdiag store clean` deletes them.")
@@ -68,6 +73,11 @@ def _row(entry: StoreEntry, store: Store | None) -> tuple[str, ...]:
         images, size(entry.num_bytes), dead, loader, local_time(entry.last_used_s), entry.root or "-",
         str(entry.directory),
     )  # fmt: skip
+
+
+def _choice_row(choice: SmallRepair) -> tuple[str, ...]:
+    repair = f"workers={choice.workers}" if choice.workers else f'storage="{choice.repair}"'
+    return (repair, choice.created_at[:16].replace("T", " "), choice.input, choice.reason)
 
 
 def _describe(directory: Path, as_json: bool) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kerasdiag.demand import Demand
 from kerasdiag.diagnosis import PARTLY_INPUT_BOUND_FRACTION
-from kerasdiag.doctor.demand import Demand
 from kerasdiag.doctor.wording import duration
 from kerasdiag.findings import Price, PriceUnit, Severity
 

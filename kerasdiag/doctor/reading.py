@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 
+from kerasdiag.demand import Demand, demand_of
 from kerasdiag.doctor.costs import WARN_FRACTION, Cost, cost_of
-from kerasdiag.doctor.demand import Demand, demand_of
 from kerasdiag.doctor.wording import duration, files, size
 from kerasdiag.environment.cold_reads import ReadFacts
 from kerasdiag.environment.data_files import DataFacts

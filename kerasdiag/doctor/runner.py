@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from functools import partial
 
 from kerasdiag import __version__
+from kerasdiag.demand import demand_of
 from kerasdiag.doctor.background import Background
 from kerasdiag.doctor.check import Answer, Check, skipped
 from kerasdiag.doctor.collect import Facts, Request, Sources
-from kerasdiag.doctor.demand import demand_of
 from kerasdiag.findings import CheckResult, DoctorReport, Status
 
 TIMEOUT_S = 10.0  # a sound machine needs 2 s at most; a network disk that wakes up may need longer

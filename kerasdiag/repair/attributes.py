@@ -59,14 +59,17 @@ def _of_rows(name: str, value: Any, rows: NDArray[np.int64], num_rows: int) -> A
     return value[rows] if isinstance(value, np.ndarray) else [value[row] for row in rows]
 
 
-def dress_generator(generator: Any, report: RepairReport, steps: int) -> Any:
+def dress_generator(generator: Any, report: RepairReport, steps: int | None) -> Any:
     """Give a generator that was kept the same four, so that a script need not ask which one it has."""
     _add_ours(generator, generator, report, steps, _forget_epoch)
     return generator
 
 
-def _add_ours(thing: Any, generator: Any, report: RepairReport, steps: int, set_epoch: Callable[[int], None]) -> None:
-    classes = getattr(generator, "class_indices", None)
+def _add_ours(
+    thing: Any, generator: Any, report: RepairReport, steps: int | None, set_epoch: Callable[[int], None]
+) -> None:
+    # What image_dataset_from_directory returns has names only.
+    classes = getattr(generator, "class_indices", getattr(generator, "class_names", None))
     values = {
         "num_classes": None if classes is None else len(classes),
         "steps_per_epoch": steps,

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any  # generators and datasets are foreign objects
+from typing import Any, NamedTuple, Optional  # Any: generators and datasets are foreign objects
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kerasdiag.environment.facts import Environment
 from kerasdiag.errors import KerasDiagError, StoreError
+from kerasdiag.random_streams import streams_kept
 from kerasdiag.repair import repair_report as outcomes
 from kerasdiag.repair.attributes import dress_dataset
+from kerasdiag.repair.choice.candidate import DISK, MEMORY, Choice
+from kerasdiag.repair.choice.rates import rate_of_plan
+from kerasdiag.repair.choice.remember import SmallRepair
 from kerasdiag.repair.conversion.prepare import PreparedStore
 from kerasdiag.repair.decision import Decision
-from kerasdiag.repair.findings import find_all, first_images, is_repeatable
+from kerasdiag.repair.findings import find_all, first_images, gain_findings, is_repeatable
 from kerasdiag.repair.kernels.choose import COMPILED, KernelChoice
 from kerasdiag.repair.pipeline.batches import BatchMaker
 from kerasdiag.repair.pipeline.dataset import build_dataset
-from kerasdiag.repair.pipeline.pixels import ArrayPixels, FilePixels, Pixels, StorePixels, load_into_memory
+from kerasdiag.repair.pipeline.pixels import FilePixels, Pixels, StorePixels, load_into_memory, pixels_of_arrays
 from kerasdiag.repair.pipeline.reading_order import IN_MEMORY, ORIGINAL_FILES, Reading, choose_reading
 from kerasdiag.repair.pixel_store.store import Store
 from kerasdiag.repair.plans.plan import REPLAY, PipelinePlan
@@ -46,6 +49,9 @@ class Materials:
         kernel: What does the pixel work.
         load: The generator's loader; None for arrays.
         steps: Batches of an iteration.
+        storage: ``"disk"``, ``"memory"`` or ``"none"``: where the images are read from.
+        choice: Why that one, where repairs were compared.
+        earlier: The choice of an earlier run that is followed, or None.
     """
 
     spec: GeneratorSpec
@@ -53,6 +59,9 @@ class Materials:
     kernel: KernelChoice
     load: Callable[[str], Any] | None
     steps: int
+    storage: str
+    choice: Optional[Choice] = None
+    earlier: Optional[SmallRepair] = None
 
 
 def build(generator: Any, request: Request, decision: Decision, materials: Materials) -> Any:
@@ -81,9 +90,9 @@ def build(generator: Any, request: Request, decision: Decision, materials: Mater
             )
         record = prepared.record_of_row[rows]
     seed = spec.seed if spec.seed is not None else int(np.random.randint(2**31))  # noqa: NPY002  # recorded as dataset.seed
-    reading = _reading(materials, request, environment)
-    plan = PipelinePlan(spec, rows, record, seed, materials.steps, reading.block_rows, request.mode)
-    pixels = _pixels(plan, materials, request, environment)
+    plan = PipelinePlan(spec, rows, record, seed, materials.steps, 1, request.mode)
+    feed = _choose_feed(plan, materials, request, environment)
+    plan, pixels = feed.plan, feed.pixels
 
     def make(kernel: KernelChoice) -> BatchMaker:
         return BatchMaker(plan, pixels, kernel, environment.buffer_pool_bytes)
@@ -102,9 +111,9 @@ def build(generator: Any, request: Request, decision: Decision, materials: Mater
                 unsaved = (*unsaved, f"the certificate could not be written beside the plan: {error}")
     dataset = build_dataset(maker, environment)
     findings = (*find_all(generator, maker, prepared), *unsaved)
-    report = _report(maker, prepared, reading, decision, findings)
+    report = _report(maker, prepared, feed.reading, decision, findings)
     report = replace(
-        report,
+        _with_choice(report, materials, feed),
         plan=None if folder is None else str(folder),
         certificate=certificate,
         not_measured=() if certificate else (("certificate", "recheck=False"),),
@@ -125,26 +134,50 @@ def _look_at(store: Store) -> None:
         )
 
 
-def _reading(materials: Materials, request: Request, environment: Environment) -> Reading:
-    if materials.prepared is None:
-        return IN_MEMORY if materials.spec.arrays is not None else ORIGINAL_FILES
-    if request.storage == "memory":
-        return IN_MEMORY
-    return choose_reading(materials.prepared.store, materials.spec, environment, request.mode)
+class _Feed(NamedTuple):
+    """Where the images of a plan come from, and what that gave when it was tried, in images a second."""
+
+    storage: str
+    reading: Reading
+    plan: PipelinePlan
+    pixels: Pixels
+    images_per_s: float | None = None
 
 
-def _pixels(plan: PipelinePlan, materials: Materials, request: Request, environment: Environment) -> Pixels:
-    prepared = materials.prepared
-    if prepared is not None and plan.record is not None:
-        if request.storage == "memory":
-            return load_into_memory(prepared.store, plan.record, environment.memory.available_bytes, request.verbose)
-        return StorePixels(prepared.store, plan.record)
+def _choose_feed(plan: PipelinePlan, materials: Materials, request: Request, environment: Environment) -> _Feed:
+    """Take what was chosen; try it where repairs were compared, and take memory where a disk is slower than it should be."""
+    choice, feed = materials.choice, _feed(plan, materials.storage, materials, request, environment)
+    if choice is None:
+        return feed
+
+    def tried(feed: _Feed) -> _Feed:
+        with streams_kept():
+            rate = rate_of_plan(feed.plan, feed.pixels, materials.kernel, environment)
+        return feed._replace(images_per_s=rate.images_per_s)
+
+    feed = tried(feed)
+    assert feed.images_per_s is not None  # just measured
+    if feed.storage == DISK and choice.memory_helps and not choice.is_enough(feed.images_per_s):
+        say(
+            f"the disk gives {feed.images_per_s:,.0f} images/s only, so the store is read into memory.", request.verbose
+        )
+        return tried(_feed(plan, MEMORY, materials, request, environment))
+    return feed
+
+
+def _feed(plan: PipelinePlan, storage: str, materials: Materials, request: Request, environment: Environment) -> _Feed:
+    prepared, spec = materials.prepared, materials.spec
+    record = plan.record
+    if prepared is not None and record is not None:
+        if storage == MEMORY:
+            pixels = load_into_memory(prepared.store, record, environment.memory.available_bytes, request.verbose)
+            return _Feed(storage, IN_MEMORY, plan, pixels)
+        reading = choose_reading(prepared.store, spec, environment, request.mode)
+        plan = replace(plan, block_rows=reading.block_rows)
+        return _Feed(storage, reading, plan, StorePixels(prepared.store, record))
     if materials.load is not None:
-        # Which grayscale files have more than 8 bits shows only when they are decoded.
-        dtype = "int32" if plan.spec.of_files.color_mode == "grayscale" else "uint8"
-        return FilePixels(materials.load, plan.spec.filepaths, dtype)
-    images: NDArray[Any] = plan.spec.of_arrays.images
-    return ArrayPixels(np.moveaxis(images, 1, 3) if plan.spec.channels_first else images, plan.rows)
+        return _Feed(storage, ORIGINAL_FILES, plan, FilePixels(materials.load, spec))
+    return _Feed(storage, IN_MEMORY, plan, pixels_of_arrays(spec, plan.rows))
 
 
 def _check_replay(maker: BatchMaker) -> None:
@@ -206,6 +239,17 @@ def _report(
     )
 
 
+def _with_choice(report: RepairReport, materials: Materials, feed: _Feed) -> RepairReport:
+    choice, earlier = materials.choice, materials.earlier
+    report = replace(report, storage=feed.storage, choice=choice, images_per_s=feed.images_per_s)
+    if earlier is not None:
+        report = replace(report, outcome=outcomes.REUSED, reason=earlier.as_reason)
+    if choice is None or feed.images_per_s is None:
+        return report
+    gain = choice.gain(feed.images_per_s)
+    return replace(report, gain=gain, findings=(*report.findings, *gain_findings(gain, choice.need)))
+
+
 def _describe_steps(plan: PipelinePlan, request: Request, decision: Decision) -> str:
     if request.steps_per_epoch is not None:
         why = "steps_per_epoch"
@@ -219,7 +263,9 @@ def _describe_steps(plan: PipelinePlan, request: Request, decision: Decision) ->
 def _tell(report: RepairReport, verbose: int) -> None:
     where = "" if report.store is None else f" ({report.store})"
     if report.store is None:
-        done = f"takes {report.images:,} images from {'memory' if report.reading == IN_MEMORY.name else 'their files'}"
+        source = "memory" if report.reading == IN_MEMORY.name else "their files"
+        again = "reuses the repair of an earlier call: " if report.outcome == outcomes.REUSED else ""
+        done = f"{again}{'' if again else 'takes '}{report.images:,} images from {source}"
     elif report.outcome == outcomes.REPAIRED:
         took = "" if report.conversion_s is None else f" in {duration(report.conversion_s)}"
         done = f"converted {report.converted:,} images{took}"
@@ -227,6 +273,9 @@ def _tell(report: RepairReport, verbose: int) -> None:
         done = f"reuses the repair of an earlier call: {report.images:,} images"
     checked = f"; {report.certificate.statement}" if report.certificate else ""
     say(f"autofix {done}{where}; {report.kernel} kernel, reads in {report.reading}{checked}; {report.steps}.", verbose)
+    if report.images_per_s is not None:
+        then = f", so the training should run {report.gain:.1f}x as fast" if report.gain is not None else ""
+        say(f"measured afterwards: this dataset gives {report.images_per_s:,.0f} images/s{then}.", verbose)
     if report.kernel != COMPILED:
         say(f"the augmentation runs through SciPy, at the generator's own speed: {report.kernel_reason}.", verbose)
     elif report.kernel_reason:

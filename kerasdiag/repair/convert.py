@@ -7,16 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any  # generators and datasets are foreign objects
 
+from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.switches import DISABLE_VARIABLE, is_disabled
 from kerasdiag.errors import KerasDiagError
-from kerasdiag.input_identity import identify_input
+from kerasdiag.input_identity import TF_DATA, identify_input
 from kerasdiag.repair import repair_report as outcomes
 from kerasdiag.repair.attributes import dress_generator
 from kerasdiag.repair.build import Materials, build
+from kerasdiag.repair.choice.candidate import DISK, MEMORY, NONE, Candidate, Choice
+from kerasdiag.repair.choice.choose import Subject, choose_repair, need_of
+from kerasdiag.repair.choice.remember import Memory, SmallRepair
+from kerasdiag.repair.choice.table import lines
 from kerasdiag.repair.conversion.prepare import PreparedStore, find_finished, prepare_store
 from kerasdiag.repair.decision import Decision, decide
 from kerasdiag.repair.kernels.choose import choose_kernel
 from kerasdiag.repair.load import loader_of_generator
+from kerasdiag.repair.pipeline.pixels import fits_into_memory
 from kerasdiag.repair.pixel_store.sources import Sources, find_sources
 from kerasdiag.repair.plans.plan import REPLAY
 from kerasdiag.repair.plans.supported import check_supported, unsupported
@@ -24,6 +30,7 @@ from kerasdiag.repair.progress import say
 from kerasdiag.repair.read_generator import read_spec
 from kerasdiag.repair.repair_report import RepairReport
 from kerasdiag.repair.request import Request
+from kerasdiag.repair.unchanged import give_workers, keep_dataset, keep_generator
 from kerasdiag.spec import GeneratorSpec
 
 
@@ -41,20 +48,24 @@ def autofix(
     recheck: bool = True,
     verbose: int = 1,
 ) -> Any:
-    """Replace a generator by a cached ``tf.data.Dataset`` with the same images, labels, split and augmentation.
+    """Give a training that waits for its data an input that it need not wait for; images and labels stay the same.
 
     The line to add to a training script, after the generator and before ``fit``::
 
         train_data = autofix(train_generator, profiler)
 
-    Where the evidence says that the training waits for its data, the images are converted once to
-    a store in the cache directory and read from there; grayscale of more than 8 bits as 16 or 32
-    bits, whatever its values need. Otherwise the generator itself comes back,
-    and one line on stderr says why.
+    Where the evidence says that the training waits for its data, a few seconds of measuring find the
+    smallest repair that is enough: more workers for the generator; a ``tf.data.Dataset`` with the same
+    images, labels, split and augmentation, computed by a compiled kernel, over the original files; or
+    over a store of the converted images in the cache directory (grayscale of more than 8 bits as 16 or
+    32 bits, whatever its values need), on the disk or in memory. It is remembered for the next runs.
+    Otherwise the generator itself comes back, and one line on stderr says why.
 
     Args:
         generator: What ``flow_from_dataframe``, ``flow_from_directory`` or ``flow`` of an
-            ImageDataGenerator returned. It is not changed: its counters and order stay where they are.
+            ImageDataGenerator returned. It is not changed: its counters and order stay where they are;
+            only its ``workers`` may be set, on Keras 3. A ``tf.data.Dataset`` comes back as it is, with
+            what the evidence says about it.
         evidence: What knows whether this input is the bottleneck: a ``BottleneckProfiler``, a
             ``RunProfile``, a ``Diagnosis``, the path of a saved profile; or None, or a profiler
             before its first fit: what an earlier run saved about this generator.
@@ -70,8 +81,9 @@ def autofix(
             ``fit``. Default: what ``fit`` planned according to the evidence, else ``len(generator)``.
         storage: ``"disk"``: the images as the loader makes them, in a store; ``"memory"``: the same,
             read into memory once; ``"none"``: no store, the files are decoded anew in each pass and
-            only the augmentation is compiled. ``"auto"`` is ``"disk"``; images that are an array
-            stay where they are.
+            only the augmentation is compiled. ``"auto"``: the smallest repair that is enough, by the
+            evidence; ``"disk"`` where that tells no rates, as with ``when="always"``. Images that are
+            an array stay where they are.
         bad_images: ``"raise"``: one error lists all images that cannot be loaded; ``"skip"``: leave
             their rows out and say so.
         on_error: ``"raise"``, or ``"keep"``: return the generator with one line.
@@ -80,7 +92,9 @@ def autofix(
 
     Returns:
         A finite dataset of float32 ``[batch, height, width, channels]`` images with the labels
-        and weights of the generator, or the generator. Both carry ``num_classes``,
+        and weights of the generator, or the generator (``repair_report.outcome`` is ``"kept"``, or
+        ``"workers"`` where more of them are enough: Keras 2 takes their number in ``fit``, and the line
+        to type is printed). Both carry ``num_classes``,
         ``steps_per_epoch``, ``set_epoch`` and ``repair_report``; the dataset also what scripts
         read from the generator (``class_indices``, ``classes``, ``samples`` ...).
 
@@ -118,8 +132,11 @@ def autofix(
 
 
 def _autofix(generator: Any, request: Request) -> Any:
+    identity = identify_input(generator)
+    if identity.kind == TF_DATA:
+        return keep_dataset(generator, identity, request)
     spec = read_spec(generator)
-    decision = decide(identify_input(generator), request.evidence, request.when)
+    decision = decide(identity, request.evidence, request.when)
     if not spec.num_rows:
         raise KerasDiagError(
             "This generator has no images: its DataFrame is empty, or no file in it was found. Look at x_col, directory "
@@ -127,39 +144,100 @@ def _autofix(generator: Any, request: Request) -> Any:
         )
     steps = _steps(spec, request, decision)
     reasons = unsupported(spec, request.mode)
+    environment = Environment.collect()
     sources = None if spec.arrays is not None else find_sources(spec.filepaths, spec.directory)
     finished = None if sources is None or request.storage == "none" else _find_finished(sources, spec, request)
-    if not decision.repair and (finished is None or reasons):
-        say(f"autofix kept the generator: {decision.reason}.", request.verbose)
-        report = RepairReport(outcomes.KEPT, decision.reason, decision.verdict, decision.evidence)
-        return dress_generator(generator, report, steps)
+    memory = Memory(identity, spec, request, environment.cores)
+    earlier = memory.repair(decision, has_store=finished is not None)
+    if not decision.repair and ((finished is None and earlier is None) or reasons):
+        return keep_generator(generator, decision, request, steps)
     check_supported(spec, request.mode)
     if spec.arrays is not None and request.storage not in ("auto", "memory"):
         raise ValueError(
             f"autofix: the images of this generator are an array in memory, so storage={request.storage!r} has no meaning. "
             "Leave storage out."
         )
-    kernel = choose_kernel()
-    load = None if sources is None else loader_of_generator(generator, spec)
-    if finished is None:
+    if earlier is not None and earlier.workers:
+        reason = earlier.as_reason
+        return give_workers(
+            generator, spec, decision, request, steps, workers=earlier.workers, reason=reason, choice=None
+        )
+    subject = Subject(
+        generator,
+        spec,
+        request,
+        decision,
+        environment,
+        choose_kernel(),
+        None if sources is None else loader_of_generator(generator, spec),
+        sources,
+    )
+    return _repair(subject, steps, finished, memory, earlier)
+
+
+def _repair(
+    subject: Subject, steps: int, finished: PreparedStore | None, memory: Memory, earlier: SmallRepair | None
+) -> Any:
+    request, spec, decision = subject.request, subject.spec, subject.decision
+    if finished is None and earlier is None:
         say(f"autofix repairs this input: {decision.reason}.", request.verbose)
+    is_open = request.chooses and finished is None and earlier is None
+    choice = _compare(subject) if is_open else None
+    chosen = None if choice is None else choice.chosen
+    if chosen is not None and choice is not None and chosen.workers:
+        memory.keep(chosen, choice.reason, request.verbose)
+        return give_workers(
+            subject.generator, spec, decision, request, steps,
+            workers=chosen.workers, reason=choice.reason, choice=choice,
+        )  # fmt: skip
+    storage = _storage(subject, chosen, earlier)
     prepared = finished
-    if sources is not None and load is not None and prepared is None and request.storage != "none":
+    if subject.sources is not None and subject.load is not None and prepared is None and storage != NONE:
         prepared = prepare_store(
-            sources,
+            subject.sources,
             spec.of_files,
             stores_dir=_place_to_write(request),
             chosen_dir=request.chosen_dir,
-            generator_load=load,
+            generator_load=subject.load,
             bad_images=request.bad_images,
             recheck=request.recheck,
             verbose=request.verbose,
         )
     if prepared is not None:
-        spec = replace(
-            spec, loader=prepared.store.loader
-        )  # 16-bit grayscale makes a wider store than the spec asks for
-    return build(generator, request, decision, Materials(spec, prepared, kernel, load, steps))
+        # 16-bit grayscale makes a wider store than the spec asks for.
+        spec = replace(spec, loader=prepared.store.loader)
+    materials = Materials(spec, prepared, subject.kernel, subject.load, steps, storage, choice, earlier)
+    dataset = build(subject.generator, request, decision, materials)
+    made = dataset.repair_report.storage
+    if chosen is not None and choice is not None and made != DISK:
+        memory.keep(replace(chosen, repair=made), choice.reason, request.verbose)
+    return dataset
+
+
+def _compare(subject: Subject) -> Choice | None:
+    need = need_of(subject.decision, subject.generator)
+    if need is None:
+        return None
+    verbose = subject.request.verbose
+    say("autofix compares repairs, which takes some seconds.", verbose)
+    choice = choose_repair(subject, need)
+    for line in lines(choice):
+        say(line, verbose)
+    return choice
+
+
+def _storage(subject: Subject, chosen: Candidate | None, earlier: SmallRepair | None) -> str:
+    if subject.sources is None:
+        return MEMORY
+    if subject.request.storage != "auto":
+        return subject.request.storage
+    if chosen is not None:
+        return chosen.repair
+    if earlier is None:
+        return DISK
+    num_bytes = subject.spec.of_files.image_bytes * len(subject.sources.names)
+    is_too_much = not fits_into_memory(num_bytes, subject.environment.memory.available_bytes)
+    return DISK if earlier.repair == MEMORY and is_too_much else earlier.repair
 
 
 def _steps(spec: GeneratorSpec, request: Request, decision: Decision) -> int:

@@ -27,6 +27,8 @@ class Decision:
         evidence: Where and when it was measured, or None.
         planned_steps: Steps of an epoch that ``fit`` planned for this generator as its training
             input, or None.
+        profile: The evidence itself, where it judged this generator, or None.
+        is_training: Whether this was the training input of that run, not the validation's.
     """
 
     repair: bool
@@ -34,6 +36,8 @@ class Decision:
     verdict: str | None = None
     evidence: str | None = None
     planned_steps: int | None = None
+    profile: RunProfile | None = None
+    is_training: bool = False
 
 
 def decide(identity: InputIdentity, evidence: Any, when: str) -> Decision:
@@ -61,8 +65,8 @@ def decide(identity: InputIdentity, evidence: Any, when: str) -> Decision:
         return Decision(True, 'when="always"', planned_steps=planned)
     if not is_about_it:
         reason = (
-            f"the evidence ({origin}) is about another input: {_describe(profile.training_input)}, and this one is "
-            f"{_describe(identity)}. Train with this one and the profiler, or {_FORCE}"
+            f"the evidence ({origin}) is about another input: {describe_input(profile.training_input)}, and this one is "
+            f"{describe_input(identity)}. Train with this one and the profiler, or {_FORCE}"
         )
         return Decision(False, reason, evidence=origin)
     diagnosis = diagnose(profile)
@@ -74,8 +78,9 @@ def decide(identity: InputIdentity, evidence: Any, when: str) -> Decision:
     )
     if waits:
         reason = f"{verdict}: the training waited for data {share} of its time ({origin})"
-        return Decision(True, reason, str(verdict), origin, planned)
-    return Decision(False, f"{_why_not(verdict, share)} ({origin}); {_FORCE}", str(verdict), origin, planned)
+        return Decision(True, reason, str(verdict), origin, planned, profile, is_training)
+    reason = f"{_why_not(verdict, share)} ({origin}); {_FORCE}"
+    return Decision(False, reason, str(verdict), origin, planned, profile, is_training)
 
 
 def _planned_before(identity: InputIdentity) -> int | None:
@@ -129,7 +134,8 @@ def _time(profile: RunProfile) -> str:
     return profile.created_at[:16].replace("T", " ") + " UTC" if profile.created_at else "an unknown time"
 
 
-def _describe(identity: InputIdentity | None) -> str:
+def describe_input(identity: InputIdentity | None) -> str:
+    """Return an input in a few words."""
     if identity is None:
         return "no input"
     parts = [identity.class_name]

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasdiag import compat
+from kerasdiag.random_streams import streams_kept
+from kerasdiag.repair.choice.candidate import WORTH_IT, Need
 from kerasdiag.repair.conversion.prepare import PreparedStore
 from kerasdiag.repair.ops import affine
 from kerasdiag.repair.pipeline.batches import BatchMaker
 from kerasdiag.repair.pipeline.pixels import PADDING
 from kerasdiag.repair.plans.plan import REPLAY, PipelinePlan
-from kerasdiag.repair.proof.compare import streams_kept
 from kerasdiag.spec import GeneratorSpec
 
 _TIMED_CALLS = 5
@@ -42,6 +43,38 @@ def find_all(generator: Any, maker: BatchMaker, prepared: PreparedStore | None) 
         *_function_finding(maker),
         *_replay_finding(plan),
     )
+
+
+def gain_findings(gain: float | None, need: Need) -> list[str]:
+    """Say so where a repair brings little."""
+    if gain is None or gain >= WORTH_IT:
+        return []
+    text = (
+        f"this repair makes the training about {max(gain, 0):.2f}x as fast only: of itself it takes at most "
+        f"{need.images_per_s:,.0f} images/s"
+    )
+    if need.shares_cores:
+        text += ", and the model computes on the cores that make its batches"
+    return [text]
+
+
+def worker_findings(spec: GeneratorSpec, workers: int, argument: str) -> list[str]:
+    """Say what more workers ask of the user.
+
+    Args:
+        spec: The generator.
+        workers: How many.
+        argument: What ``fit`` must be given, empty where the generator holds the number itself.
+    """
+    findings = []
+    if argument:
+        findings.append(f"this Keras takes the number of workers in fit, so type: model.fit(train_data, {argument})")
+    if spec.seed is not None:
+        findings.append(
+            f"{workers} workers draw from one stream of random numbers in the order in which they happen to run, so "
+            f'with seed={spec.seed}, too, each run sees other augmentations; storage="none" or "disk" keeps them'
+        )
+    return findings
 
 
 def _validation_finding(plan: PipelinePlan) -> list[str]:

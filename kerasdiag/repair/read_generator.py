@@ -110,7 +110,7 @@ def _what_instead(generator: Any) -> str:
         )
     if inspect.isclass(generator) or type(generator).__name__ == "ImageDataGenerator":
         return f"{got}{expected}Call .flow_from_dataframe(...) on it and pass the result."
-    return f"{got}{expected}A tf.data.Dataset, a Sequence of your own or arrays cannot be repaired by it."
+    return f"{got}{expected}A Sequence of your own, or arrays, cannot be repaired by it."
 
 
 def _wrapped_iterator(generator: Any) -> str | None:

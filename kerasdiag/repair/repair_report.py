@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from kerasdiag.repair.choice.candidate import Choice
 from kerasdiag.repair.proof.certificate import Certificate
 
-KEPT, REPAIRED, REUSED, DISABLED = "kept", "repaired", "reused", "disabled"
+KEPT, WORKERS, REPAIRED, REUSED, DISABLED = "kept", "workers", "repaired", "reused", "disabled"
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,10 @@ class RepairReport:
     """What autofix did with a generator, and why.
 
     Attributes:
-        outcome: ``"kept"`` (the generator itself was returned), ``"repaired"`` (images were
-            converted), ``"reused"`` (all of them lay in a finished store), or ``"disabled"``.
+        outcome: ``"kept"`` (what was given came back as it was), ``"workers"`` (the generator came
+            back, and more workers are enough), ``"repaired"`` (a dataset takes its place, and images
+            were converted or need not be), ``"reused"`` (all of them lay in a finished store), or
+            ``"disabled"``.
         reason: Why, in one sentence.
         verdict: Verdict of the evidence that decided, or None.
         evidence: Where and when that evidence was measured, or None.
@@ -36,6 +39,11 @@ class RepairReport:
         certificate: What was compared with the generator's own batches, and how equal it was; or None,
             see ``not_measured``.
         not_measured: What is None -> why.
+        storage: ``"disk"``, ``"memory"`` or ``"none"``: where the dataset has its images from, or None.
+        choice: The repairs that were compared, or None where none were.
+        workers: Number of workers that are enough, or None.
+        images_per_s: What the repair gives by itself, measured when it was made, or None.
+        gain: How many times as fast the training should become by that, or None.
     """
 
     outcome: str
@@ -57,3 +65,8 @@ class RepairReport:
     steps: str | None = None
     certificate: Optional[Certificate] = None
     not_measured: tuple[tuple[str, str], ...] = (("certificate", "nothing was repaired"),)
+    storage: Optional[str] = None
+    choice: Optional[Choice] = None
+    workers: Optional[int] = None
+    images_per_s: Optional[float] = None
+    gain: Optional[float] = None

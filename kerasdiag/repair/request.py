@@ -61,6 +61,11 @@ class Request:
             object.__setattr__(self, "steps_per_epoch", int(steps))  # NumPy's numbers are not JSON's
 
     @property
+    def chooses(self) -> bool:
+        """Whether autofix is to find the smallest repair that is enough."""
+        return self.storage == "auto" and self.when == BOTTLENECK
+
+    @property
     def stores_dirs(self) -> tuple[Path, ...]:
         """Where finished stores are looked for; a new one is made in the last of these."""
         folders = cache_directories() if self.cache_dir is None else (Path(self.cache_dir).expanduser(),)

@@ -271,6 +271,41 @@ def test_clean_with_nothing_to_delete(cache, capsys):
     assert "no pixel store" in capsys.readouterr().out
 
 
+@pytest.fixture
+def remembered(cache):
+    """Two repairs without a store, as autofix keeps them."""
+    (cache / "repairs").mkdir(parents=True)
+    fields = {"kerasdiag_repair": 1, "cores": 2, "input": "DataFrameIterator (40 rows)", "reason": "the smallest one"}
+    for number, (repair, workers) in enumerate([("workers", 4), ("none", None)]):
+        choice = {**fields, "repair": repair, "workers": workers, "created_at": f"2026-11-2{number}T10:00:00+00:00"}
+        (cache / "repairs" / f"{number}.kdrepair.json").write_text(json.dumps(choice))
+    return cache / "repairs"
+
+
+def test_info_lists_repairs_without_a_store(remembered, capsys):
+    """The latest first, with what they are about and why."""
+    assert main(["store", "info"]) == 0
+    out = capsys.readouterr().out
+    assert out.index('storage="none"  2026-11-21 10:00') < out.index("workers=4       2026-11-20 10:00")
+    assert "DataFrameIterator (40 rows)  the smallest one" in out
+
+
+def test_clean_forgets_repairs_without_a_store(remembered, folder, capsys, monkeypatch):
+    """With the stores, after the same question; a single store goes alone."""
+    answer(monkeypatch, "n\n")
+    assert main(["store", "clean"]) == 0
+    assert "2 repairs without a store" in capsys.readouterr().out
+    assert len(list(remembered.iterdir())) == 2
+    assert main(["store", "clean", folder, "--yes"]) == 0
+    assert len(list(remembered.iterdir())) == 2
+    answer(monkeypatch, "y\n")
+    assert main(["store", "clean"]) == 0
+    out = capsys.readouterr().out
+    assert "Delete what is remembered? The next autofix would make them anew. [y/N]" in out
+    assert "forgot 2 repairs without a store" in out
+    assert list(remembered.iterdir()) == []
+
+
 def test_clean_refuses_a_link(folder, tmp_path, capsys):
     """The link's target is named, and stays."""
     link = tmp_path / "link"

@@ -52,7 +52,7 @@ def evidence_about(generator, wait_s=0.1, **facts):
 def test_bottleneck_is_repaired(images, capsys):
     """Evidence, conversion, and lines on stderr that say what was done; nothing on stdout."""
     generator = make_generator(*images, options=ARTICLE)
-    dataset = autofix(generator, evidence_about(generator, planned_steps_per_epoch=3))
+    dataset = autofix(generator, evidence_about(generator, planned_steps_per_epoch=3), storage="disk")
     assert isinstance(dataset, tf.data.Dataset)
     assert len(dataset) == dataset.steps_per_epoch == 3  # what fit planned
     report = dataset.repair_report

@@ -146,7 +146,7 @@ def make_case(case, folder):
         memory = np.concatenate([images.reshape(-1), np.zeros(8, dtype)])
         source = ArrayPixels(memory[: images.size].reshape(images.shape), rows, is_padded=True)
     elif case.source == "files":
-        source = FilePixels(lambda path: load_pixels(Path(path).read_bytes(), loader), spec.filepaths, dtype)
+        source = FilePixels(lambda path: load_pixels(Path(path).read_bytes(), loader), spec)
     else:
         source = RawPixels(images, rows, (folder / "raw").open("wb+"))
     plan = PipelinePlan(dataclasses.replace(spec, loader=loader), rows, None, 0, spec.batches_per_pass)

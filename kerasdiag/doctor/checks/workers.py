@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kerasdiag.compat import version_matches
+from kerasdiag.demand import Demand, demand_of
 from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
 from kerasdiag.doctor.costs import WARN_FRACTION, price_per_step, severity_by
-from kerasdiag.doctor.demand import Demand, demand_of
 from kerasdiag.doctor.wording import duration
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity

@@ -143,6 +143,28 @@ def plan_line(
     Raises:
         StoreError: It does not fit, or it is much and the user chose no place.
     """
+    check_fits(directory, num_images, num_bytes, held_bytes=held_bytes, chosen=chosen)
+    what = f"{num_images:,} images, {num_bytes:,} bytes ({size(num_bytes)})"
+    took = ""
+    if sample.image_s is not None:
+        cores = "1 core" if num_workers == 1 else f"{num_workers} cores"
+        took = f", about {duration(sample.image_s * num_images / num_workers)} on {cores}"
+    return f"converting {what} into {directory} ({size(free_space(directory))} free){took}"
+
+
+def check_fits(directory: Path, num_images: int, num_bytes: int, *, held_bytes: int, chosen: bool) -> None:
+    """See whether there is room for a store, by the place and by the limit of what is written unasked.
+
+    Args:
+        directory: The store, or where it will be.
+        num_images: Images to convert.
+        num_bytes: Bytes to write.
+        held_bytes: What the store holds already.
+        chosen: Whether the user chose the place.
+
+    Raises:
+        StoreError: It does not fit, or it is much and the user chose no place.
+    """
     free_bytes = free_space(directory)
     what = f"{num_images:,} images, {num_bytes:,} bytes ({size(num_bytes)})"
     if num_bytes * RESERVE > free_bytes:
@@ -155,11 +177,6 @@ def plan_line(
             f"The pixel store would need {what}; more than {size(MOST_BYTES_UNASKED)} is written only where you say."
             f" Nothing was written. {HOW_TO_MOVE}; the default is {directory.parent}."
         )
-    took = ""
-    if sample.image_s is not None:
-        cores = "1 core" if num_workers == 1 else f"{num_workers} cores"
-        took = f", about {duration(sample.image_s * num_images / num_workers)} on {cores}"
-    return f"converting {what} into {directory} ({size(free_bytes)} free){took}"
 
 
 def free_space(directory: Path) -> int:

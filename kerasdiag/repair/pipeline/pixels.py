@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from kerasdiag.errors import StoreError
 from kerasdiag.repair.pipeline.reader import PixelReader
 from kerasdiag.repair.pixel_store.store import Store
 from kerasdiag.repair.progress import Progress, size
+from kerasdiag.spec import GeneratorSpec
 
 # Values behind an image in memory that the compiled kernel may read.
 PADDING = 8
@@ -111,6 +112,11 @@ class ArrayPixels:
         buffer[: self._images[0].size] = self._images[self._rows[position]].reshape(-1)
 
 
+def fits_into_memory(num_bytes: int, available_bytes: int) -> bool:
+    """Tell whether so much of the memory that is left may hold images."""
+    return num_bytes <= MEMORY_SHARE * available_bytes
+
+
 def load_into_memory(store: Store, record: NDArray[np.int64], available_bytes: int, verbose: int) -> ArrayPixels:
     """Read the records of all rows into memory, each once.
 
@@ -126,7 +132,7 @@ def load_into_memory(store: Store, record: NDArray[np.int64], available_bytes: i
     records, place = np.unique(record, return_inverse=True)
     shape, dtype = store.loader.image_shape, np.dtype(store.loader.pixel_dtype)
     needed = len(records) * store.loader.image_bytes
-    if needed > MEMORY_SHARE * available_bytes:
+    if not fits_into_memory(needed, available_bytes):
         raise StoreError(
             f'storage="memory" would take {size(needed)} of memory for {len(records):,} images, and this process may '
             f'still take {size(available_bytes)}, of which the training needs its part. Use storage="disk": the system '
@@ -142,19 +148,25 @@ def load_into_memory(store: Store, record: NDArray[np.int64], available_bytes: i
     return ArrayPixels(flat[:values].reshape(len(records), *shape), place.reshape(-1), is_padded=True)
 
 
+def pixels_of_arrays(spec: GeneratorSpec, rows: NDArray[np.int64]) -> ArrayPixels:
+    """Return the images of a generator over an array."""
+    images: NDArray[Any] = spec.of_arrays.images
+    return ArrayPixels(np.moveaxis(images, 1, 3) if spec.channels_first else images, rows)
+
+
 class FilePixels:
     """The original files, decoded anew each time by the generator's own loader.
 
     Args:
         load: The loader: path to an array.
-        paths: Path of each row.
-        dtype: dtype that holds what the loader makes of all of them.
+        spec: The generator.
     """
 
-    def __init__(self, load: Callable[[str], Any], paths: Sequence[str], dtype: str) -> None:
-        self.dtype = np.dtype(dtype)
+    def __init__(self, load: Callable[[str], Any], spec: GeneratorSpec) -> None:
+        # Which grayscale files have more than 8 bits shows only when they are decoded.
+        self.dtype = np.dtype("int32" if spec.of_files.color_mode == "grayscale" else "uint8")
         self._load = load
-        self._paths = paths
+        self._paths = spec.filepaths
 
     @contextlib.contextmanager
     def at_once(self, positions: NDArray[np.int64]) -> Iterator[Places | None]:  # noqa: ARG002

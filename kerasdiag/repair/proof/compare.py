@@ -7,15 +7,14 @@ touched. NumPy's and Python's global random numbers are what they were afterward
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any  # the generator is a foreign object
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kerasdiag.random_streams import streams_kept
 from kerasdiag.repair.pipeline.batches import BatchMaker
 from kerasdiag.repair.plans.plan import REPLAY
 from kerasdiag.repair.plans.replay import draw_as_keras
@@ -191,14 +190,3 @@ def _differ(wanted: NDArray[Any], got: NDArray[Any], allowed: float) -> tuple[in
     if same_holes and largest <= allowed * float(np.nanmax(np.abs(wanted))):
         return None
     return int(np.sum(wanted != got)), largest
-
-
-@contextlib.contextmanager
-def streams_kept() -> Iterator[None]:
-    """Put NumPy's and Python's global random numbers back afterwards."""
-    ours, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(ours)  # noqa: NPY002
-        random.setstate(pythons)

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple  # the generator is a foreign object
 import numpy as np
 from numpy.typing import NDArray
 
+from kerasdiag.random_streams import streams_kept
 from kerasdiag.repair.ops import affine, brightness, channel_shift
 from kerasdiag.repair.pipeline.augment import Augmenter
 from kerasdiag.repair.pipeline.batches import BatchMaker
 from kerasdiag.repair.plans.plan import REPLAY
 from kerasdiag.repair.plans.replay import draw_as_keras
 from kerasdiag.repair.proof.certificate import DISTRIBUTION, EXACT, NEAR, Stage
-from kerasdiag.repair.proof.compare import streams_kept
 from kerasdiag.spec import AugmentationOptions
 
 _AFFINE = ("theta", "tx", "ty", "shear", "zx", "zy")

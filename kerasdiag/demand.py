@@ -29,6 +29,18 @@ class Demand:
     workers: int | None
 
     @property
+    def images_per_s(self) -> float | None:
+        """Images a second that the training takes, waiting included."""
+        return None if self.batch_size is None else self.batch_size / self.step_s
+
+    @property
+    def wanted_images_per_s(self) -> float | None:
+        """Images a second that it would take if it never waited."""
+        if self.batch_size is None:
+            return None
+        return self.batch_size / max(self.step_s - self.wait_s, 1e-3 * self.step_s)  # as speedup_if_fixed: 1000 at most
+
+    @property
     def wait_fraction(self) -> float:
         """Share of the training that was visible data wait."""
         return self.wait_s / self.step_s

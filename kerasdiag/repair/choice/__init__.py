@@ -1,0 +1,1 @@
+"""Which repair: the smallest one that feeds the training, found by measuring, and remembered."""
