@@ -33,18 +33,6 @@ pytestmark = pytest.mark.keras
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    return write_images(folder), folder
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERASDIAG_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 def evidence_about(generator, wait_s=0.1, **facts):
     return make_profile(wait_s, 0.05, training_input=identify_input(generator), **facts)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from keras_api import KERAS_VERSION, keras
 from packaging.version import Version
-from repair.generators import ARTICLE, make_generator, write_images
+from repair.generators import ARTICLE, make_generator
 
 from kerasdiag import autofix
 
@@ -38,12 +38,6 @@ class Counter(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch, logs=None):
         self.validated[-1] += 1
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    return write_images(folder), folder
 
 
 @pytest.fixture

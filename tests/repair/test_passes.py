@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from keras_api import tf
-from repair.generators import make_maker, write_images
+from repair.generators import make_maker
 from repair.recording import ROWS, make_numbered, make_recording_model, no_row_came_twice, rows_of
 from repair.replays import iterate
 
@@ -16,12 +16,6 @@ from kerasdiag.repair.pipeline.dataset import build_dataset
 pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 EPOCHS = 3
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    return write_images(folder), folder
 
 
 @pytest.fixture(scope="module")

@@ -24,18 +24,6 @@ from kerasdiag.repair.pipeline.pixels import StorePixels
 pytestmark = pytest.mark.keras
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    return write_images(folder), folder
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERASDIAG_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 @pytest.fixture
 def accelerator(monkeypatch):
     """As if the model computed on a GPU: then a training is as fast as the slower of model and input."""

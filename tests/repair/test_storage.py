@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from repair.generators import ARTICLE, ImageDataGenerator, make_generator, write_images
+from repair.generators import ARTICLE, ImageDataGenerator, make_generator
 
 from kerasdiag import autofix
 from kerasdiag.errors import StoreError
 from kerasdiag.repair.pipeline import pixels
 
 pytestmark = [pytest.mark.keras, pytest.mark.thorough]
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    return write_images(folder), folder
 
 
 @pytest.fixture
