@@ -12,7 +12,7 @@ import numpy as np
 
 from kerasdiag.repair.kernels import warp_rows
 from kerasdiag.repair.kernels.finish import apply_link
-from kerasdiag.repair.kernels.jit import compile_part, compile_when_called
+from kerasdiag.repair.kernels.jit import compile_into_caller, compile_part, compile_when_called
 from kerasdiag.repair.kernels.vector_code import call_pread
 from kerasdiag.repair.kernels.warp_rows import CONSTANT, EDGE, FILL_MODES
 
@@ -49,14 +49,14 @@ def _cast(line, scale, out):  # type: ignore[no-untyped-def]
         out[k] = np.float32(line[k]) * scale
 
 
-@compile_part
+@compile_into_caller
 def _warp_row(image, begin, shape, order, fill_mode, fill, scale, places, weights, ways, out, start):  # type: ignore[no-untyped-def]
     """Write one row whose places are known; EDGE repeats the last pixel, which ``offset`` does by itself."""
     height, width, channels = shape
     offset, right, down = ways[0], ways[1], ways[2]
     shown, shown_end, first, end = warp_rows.columns_within(places, height, width)
     if fill_mode == CONSTANT:
-        warp_rows.fill_columns(fill, channels, 0, shown, out, start)
+        warp_rows.fill_columns(fill, channels, np.int64(0), shown, out, start)  # 0 alone would be compiled apart
     else:
         shown, shown_end = 0, width
     if fill_mode not in (EDGE, CONSTANT):
@@ -88,6 +88,18 @@ def _copy_pixels(image, begin, channels, offset, first, end, scale, out, start):
 
 
 @compile_part
+def _bring_near(image):  # type: ignore[no-untyped-def]
+    """Read a value of each cache line in order, which the processor does ahead of time.
+
+    A turned image is read across its rows, where it does not: each line would be waited for.
+    """
+    total = np.float32(0)
+    for k in range(0, len(image), 64 // image.itemsize):
+        total += np.float32(image[k])
+    return total
+
+
+@compile_into_caller
 def augment_image(  # type: ignore[no-untyped-def]
     image, begin, shape, order, fill_mode, fill, matrix, flip_rows, flip_columns, scale, kinds, operands,
     scratch, ways, out, start,
@@ -125,7 +137,7 @@ def augment_image(  # type: ignore[no-untyped-def]
         elif order == NO_WARP:
             for column in range(width):
                 ways[0, column] = channels * (row * width + width - 1 - column)
-            _copy_pixels(image, begin, channels, ways[0], 0, width, scale, out, to)
+            _copy_pixels(image, begin, channels, ways[0], np.int64(0), width, scale, out, to)
         else:
             warp_rows.place_row(matrix, row, height, width, flip_columns, scratch)
             _warp_row(image, begin, shape, order, fill_mode, fill, scale, scratch[:2], scratch[2:], ways, out, to)
@@ -172,8 +184,11 @@ def augment_batch(  # type: ignore[no-untyped-def]
             if count <= 0:
                 return k
             done += count
+        begin = 0 if pread else offsets[k]
+        if not pread:
+            scratch[0, 0] = _bring_near(pixels[begin : begin + length])
         augment_image(
-            pixels, 0 if pread else offsets[k], shape, orders[k], fill_mode, fill, matrices[k], flips[k, 0],
+            pixels, begin, shape, orders[k], fill_mode, fill, matrices[k], flips[k, 0],
             flips[k, 1], scale, kinds, operands, scratch, ways, out, k * length,
         )  # fmt: skip
     return -1

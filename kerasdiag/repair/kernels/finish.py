@@ -38,20 +38,39 @@ def finish_image(values, line, channels, colour, unbounded, kinds, operands):  #
         Whether the image is so plain that what is left without its mean shows the rounding of the mean:
         then only the generator's own order of sums gives the generator's numbers.
     """
-    deviation, is_plain = -1.0, False
-    if not np.isnan(colour[0]):
+    shifts, brightens = not np.isnan(colour[0]), not np.isnan(colour[1])
+    low, high = np.float32(0), np.float32(255)
+    if shifts or (brightens and unbounded):
         low, high = _extremes(values, line)
-        _shift(values, colour[0], low, high)
-    if not np.isnan(colour[1]):
-        low, high = np.float32(0), np.float32(255)
-        if unbounded:
-            low, high = _extremes(values, line)
-        if low < 0 or high > 255:
-            _brighten_any_range(values, channels, colour[1], low, high)
-        elif channels == 4:
-            _brighten_rgba(values, colour[1])
-        else:
-            _brighten(values, colour[1])
+    # A shift keeps the order of values, so these are what the shifted image's own are.
+    darkest, brightest = np.float32(0), np.float32(255)
+    if unbounded:
+        darkest, brightest = low, high
+        if shifts:
+            darkest, brightest = min(max(low + colour[0], low), high), min(max(high + colour[0], low), high)
+    stretches = darkest < 0 or brightest > 255
+    by_row = 0
+    while by_row < len(kinds) and kinds[by_row] < CENTER_SAMPLE:
+        by_row += 1
+    for start in range(0, len(values), line):  # row by row: each lies in the nearest cache until it is done
+        row = values[start : start + line]
+        if shifts:
+            _shift(row, colour[0], low, high)
+        if brightens and stretches:
+            _brighten_any_range(row, channels, colour[1], darkest, brightest)
+        elif brightens and channels == 4:
+            _brighten_rgba(row, colour[1])
+        elif brightens:
+            _brighten(row, colour[1])
+        for link in range(by_row):
+            apply_link(row, channels, kinds[link], operands[link])
+    return _finish_whole(values, line, channels, kinds[by_row:], operands[by_row:])
+
+
+@compile_part
+def _finish_whole(values, line, channels, kinds, operands):  # type: ignore[no-untyped-def]
+    """Apply the links from the first one on that looks at the whole image; see ``finish_image``."""
+    deviation, is_plain = -1.0, False
     for link in range(len(kinds)):
         kind = kinds[link]
         if kind == CENTER_SAMPLE:

@@ -39,6 +39,11 @@ def compile_part(function: Any, **options: Any) -> Any:
     return compile_when_called(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
 
 
+def compile_into_caller(function: Any) -> Any:
+    """The same for a large part with one caller: a module less for LLVM to optimise, which saves half a second of two."""
+    return compile_part(function, inline="always")
+
+
 def compile_sum(function: Any) -> Any:
     """The same for sums over an image, whose order is free: LLVM vectorises them then."""
     return compile_part(function, fastmath={"reassoc"})

@@ -89,25 +89,25 @@ class Augmenter:
             return
         work = _Work(self, parameters, maps, len(positions))
         with self._pixels.at_once(positions) as places:
+            work.places = places
             if self._one_pass and places is not None and not self._whole_image:
                 broken = self._compiled(work, slice(None), places, padded)
                 if broken < 0:
                     return
                 self._read(int(positions[broken]))  # tells what is wrong; else it was a passing trouble
+                work.places = None
             for k, position in enumerate(positions):
                 self._single(work, k, int(position), out, padded)
 
     def _single(self, work: _Work, k: int, position: int, out: NDArray[Any], padded: NDArray[Any]) -> None:
         """Make one image; what the kernel cannot do follows in NumPy."""
-        one = slice(k, k + 1)
-        places = Places(0, np.zeros(1, np.int32), np.zeros(1, np.int64), self._read(position))
         if self._one_pass:
-            self._compiled(work, one, places, padded[k * self._size :])
+            self._warp_one(work, k, position, padded[k * self._size :])
             if self._finish(work, k, padded[k * self._size : (k + 1) * self._size]):
                 out[k] = self._through_scipy(position, _one_of(work.parameters, k), work.maps, k)
             return
         image = self._scratch("out", self._size + self._out_padding, np.float32)
-        self._compiled(work, one, places, image)
+        self._warp_one(work, k, position, image)
         if self._finish(work, k, image[: self._size]):
             out[k] = self._through_scipy(position, _one_of(work.parameters, k), work.maps, k)
             return
@@ -115,6 +115,15 @@ class Augmenter:
         if self._spec.channels_first:
             x = x.transpose(2, 0, 1)
         out[k] = standardize.apply(self._options, x) if isinstance(self.chain, str) else x
+
+    def _warp_one(self, work: _Work, k: int, position: int, out: NDArray[Any]) -> None:
+        one, places = slice(k, k + 1), work.places
+        if places is not None:
+            here = places._replace(files=places.files[one], offsets=places.offsets[one])
+            if self._compiled(work, one, here, out) < 0:
+                return
+        image = self._read(position)  # tells what is wrong where it could not be read
+        self._compiled(work, one, Places(0, np.zeros(1, np.int32), np.zeros(1, np.int64), image), out)
 
     def _prepare_compiled(self) -> None:
         from kerasdiag.repair.kernels import compiled, finish, warp_rows
@@ -214,6 +223,7 @@ class _Work:
         self, augmenter: Augmenter, parameters: Parameters, maps: affine.AffineMaps | None, count: int
     ) -> None:
         self.parameters, self.maps = parameters, maps
+        self.places: Places | None = None  # where the kernel finds the images by itself
         self.orders = np.full(count, -1, np.int64)
         self.matrices = np.zeros((count, 8))
         if maps is not None:
