@@ -96,7 +96,7 @@ def cases(draw):
         options.pop("brightness_range", None)  # broken in Keras itself: refused
     if any(options.get(name) for name in ("samplewise_center", "samplewise_std_normalization")):
         options.pop("dtype", None)  # rounded further, a difference of the last bit is a larger one
-    modes = MODES + (WIDE_MODES if color_mode == "grayscale" else ())
+    modes = MODES + (3 * WIDE_MODES if color_mode == "grayscale" else ())  # which few cases would draw else
     return Case(
         options,
         {
