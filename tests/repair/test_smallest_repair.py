@@ -113,6 +113,7 @@ def test_more_workers_where_they_are_enough(waiting, cache, capsys):
     model.fit(result, epochs=1, verbose=0, **({"workers": 2} if IS_KERAS_2 else {}))
 
 
+@pytest.mark.thorough
 def test_the_number_is_remembered(waiting, capsys):
     """The next run has no evidence, or good news; later still waiting with them asks for more."""
     generator = waiting()
@@ -133,6 +134,7 @@ def test_the_number_is_remembered(waiting, capsys):
     assert result.repair_report.workers != 2
 
 
+@pytest.mark.thorough
 def test_a_seed_is_a_word_about_reproducibility(waiting, capsys):
     """Workers draw in the order in which they happen to run."""
     generator = waiting(seed=3)
@@ -142,6 +144,7 @@ def test_a_seed_is_a_word_about_reproducibility(waiting, capsys):
     assert "in the order in which they happen to run" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("arguments", "facts", "why"),
     [
@@ -196,6 +199,7 @@ def test_no_store_where_the_kernel_is_enough(images, cache, accelerator, capsys)
     assert identify_input(again).repaired == "none"
 
 
+@pytest.mark.thorough
 def test_comparing_begins_no_pass(images, accelerator, tmp_path):
     """The first iteration is that of epoch 0, whatever was measured before."""
     compared = autofix(make_generator(*images, options=ARTICLE, seed=3), storage="disk", when="always", verbose=0)
@@ -206,6 +210,7 @@ def test_comparing_begins_no_pass(images, accelerator, tmp_path):
     assert [batch[0].numpy().tobytes() for batch in chosen] == first
 
 
+@pytest.mark.thorough
 def test_a_store_where_the_files_are_too_slow(images, cache, accelerator, capsys):
     """A training that takes everything gets the store; it is measured afterwards."""
     generator = make_generator(*images, options=ARTICLE)
@@ -223,6 +228,7 @@ def test_a_store_where_the_files_are_too_slow(images, cache, accelerator, capsys
     assert identify_input(autofix(make_generator(*images, options=ARTICLE))).repaired in ("disk", "memory")
 
 
+@pytest.mark.thorough
 def test_memory_where_the_disk_is_too_slow(images, accelerator, monkeypatch, capsys):
     """That shows only when the store is there; the next run knows it."""
     measure = build.rate_of_plan
@@ -241,6 +247,7 @@ def test_memory_where_the_disk_is_too_slow(images, accelerator, monkeypatch, cap
     assert (again.outcome, again.storage, again.converted) == ("reused", "memory", 0)
 
 
+@pytest.mark.thorough
 def test_no_room_for_a_store(images, accelerator, monkeypatch, capsys):
     """The best of the others, if that helps; else the error that says how to make room."""
 
@@ -258,6 +265,7 @@ def test_no_room_for_a_store(images, accelerator, monkeypatch, capsys):
         autofix(slow, evidence_about(slow, 95, 10**6), verbose=0)
 
 
+@pytest.mark.thorough
 def test_arrays_stay_where_they_are(accelerator, capsys):
     """Workers, or the kernel over the array; there is no store to make."""
     pixels = np.random.default_rng(0).integers(0, 255, (40, 32, 32, 3)).astype("float32")
@@ -270,6 +278,7 @@ def test_arrays_stay_where_they_are(accelerator, capsys):
     assert (again.outcome, again.storage) == ("reused", "memory")
 
 
+@pytest.mark.thorough
 def test_images_that_cannot_be_loaded_are_all_named(tmp_path, accelerator):
     """Neither workers nor files would train on; the conversion lists them."""
     frame = write_images(tmp_path / "images", 8)
@@ -280,6 +289,7 @@ def test_images_that_cannot_be_loaded_are_all_named(tmp_path, accelerator):
         autofix(generator, evidence_about(generator, 20, 200), verbose=0)
 
 
+@pytest.mark.thorough
 def test_little_gain_is_said(images, accelerator, capsys):
     """Where the time goes into a function that only one thread can be in, no repair helps."""
     generator = make_generator(*images, options={"preprocessing_function": hold_everybody_up}, seed=None)
@@ -289,6 +299,7 @@ def test_little_gain_is_said(images, accelerator, capsys):
     assert "as fast only" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_validation_is_judged_by_the_training(images, accelerator, capsys):
     """It takes about three times as many images a second; what it gets nobody has measured."""
     training, validation = make_generator(*images, options=ARTICLE), make_generator(*images, batch_size=5)
@@ -299,6 +310,7 @@ def test_a_validation_is_judged_by_the_training(images, accelerator, capsys):
     assert "validation could take about 300 images/s" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("storage", ["disk", "none", "memory"])
 def test_storage_forces_one(images, accelerator, capsys, storage):
     """Nothing is compared, and nothing is remembered as a choice."""
@@ -327,6 +339,7 @@ def test_a_dataset_comes_back_with_its_findings(capsys):
     assert [batch.shape[0] for batch in dataset] == [2, 2, 2, 2]
 
 
+@pytest.mark.thorough
 def test_a_dataset_without_evidence(capsys):
     """One line; its length is unknown and stays so."""
     dataset = tf.data.Dataset.from_tensor_slices(np.zeros((8, 2))).filter(lambda row: True)
@@ -336,6 +349,7 @@ def test_a_dataset_without_evidence(capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_our_own_dataset_is_left_alone(images, capsys):
     """A script may call autofix twice."""
     dataset = autofix(make_generator(*images), when="always", verbose=0)
