@@ -163,6 +163,26 @@ def test_no_workers_where_they_would_change_the_training(waiting, capsys, argume
     assert f"not possible: more workers: {why}" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
+def test_one_core_and_two_workers_already(images, accelerator, monkeypatch, capsys):
+    """There is no number of workers left to try."""
+    monkeypatch.setattr("kerasdiag.environment.facts.usable_cores", lambda root: 1)
+    generator = make_generator(*images, options=ARTICLE)
+    report = autofix(generator, evidence_about(generator, 20, 200, workers=2)).repair_report
+    assert {one.repair for one in report.choice.candidates} == {"none", "disk", "memory"}
+    assert "workers" not in capsys.readouterr().err
+
+
+@pytest.mark.thorough
+def test_without_the_compiled_kernel(images, accelerator, monkeypatch, capsys):
+    """SciPy is compared under its own name."""
+    monkeypatch.setenv("KERASDIAG_KERNEL", "scipy")
+    generator = make_generator(*images, options=ARTICLE)
+    report = autofix(generator, evidence_about(generator, 20, 50)).repair_report
+    assert report.choice.candidates[-3].text == "scipy, over the original files"
+    assert "compiled" not in capsys.readouterr().err.partition("chosen:")[0]
+
+
 # --- Datasets ----------------------------------------------------------------------------------------
 
 

@@ -126,13 +126,16 @@ class _Ladder:
 
     def _candidates(self) -> list[Candidate]:
         if self.subject.spec.arrays is not None:
-            return [*self._workers(), Candidate(MEMORY, "compiled, over the array", predicted=self._kernel_rate)]
+            text = f"{self.subject.kernel.name}, over the array"
+            return [*self._workers(), Candidate(MEMORY, text, predicted=self._kernel_rate)]
         disk = self._disk()
         return [*self._workers(), self._none(), disk, self._memory(disk)]
 
     def _workers(self) -> list[Candidate]:
         cores, objection = self.subject.environment.cores, self._objection_to_workers()
         counts = [count for count in WORKER_COUNTS if count <= max(2, 2 * cores) and count != self._present_workers]
+        if not counts:  # one core, and two workers already
+            return []
         if objection is None:
             try:
                 base = self._try_workers(self._present_workers)
@@ -165,9 +168,8 @@ class _Ladder:
     def _none(self) -> Candidate:
         skips = self.subject.request.bad_images == "skip"
         predicted = None if self._sample is None else self._from_files(self._sample)
-        return Candidate(
-            NONE, "compiled, over the original files", predicted=predicted, impossible=BAD_IMAGES if skips else None
-        )
+        text = f"{self.subject.kernel.name}, over the original files"
+        return Candidate(NONE, text, predicted=predicted, impossible=BAD_IMAGES if skips else None)
 
     def _disk(self) -> Candidate:
         spec, sources, request = self.subject.spec, self.subject.sources, self.subject.request
