@@ -19,6 +19,7 @@ from kerasdiag.profile_cache import save_last_profile
 from kerasdiag.report import renderer_for
 from kerasdiag.report.console import can_encode
 from kerasdiag.report.terminal import render_for
+from kerasdiag.write_text import write_text
 
 TERMINAL = "terminal"
 
@@ -153,8 +154,7 @@ def _write(stream: TextIO, text: str) -> None:
     """Write behind what the training has printed on stdout so far."""
     with contextlib.suppress(Exception):  # stdout may be closed while stderr is not
         sys.stdout.flush()
-    stream.write(text)
-    stream.flush()
+    write_text(stream, text)
 
 
 def why_unwritable(path: Path) -> str | None:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from kerasdiag.write_text import write_text
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -76,7 +78,7 @@ def say(text: str, verbose: int = 1, stream: TextIO | None = None) -> None:
     if not verbose or stream is None:
         return
     with suppress(OSError, ValueError):  # a closed or broken stderr is no reason to stop a conversion
-        print(f"kerasdiag: {text}", file=stream, flush=True)
+        write_text(stream, f"kerasdiag: {text}\n")
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from cli.running import default_signals
 from conversions import LOADER, content, convert, keras_like, own_loader, stored_pixels, write_picture, write_pictures
 from PIL import Image
 
@@ -46,14 +47,15 @@ def stores(tmp_path):
 
 def start_script(tmp_path, images, stores, **options):
     fields = {"images": images, "stores": str(stores), "log": str(tmp_path / "log"), "helpers": str(SCRIPT.parents[1])}
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), json.dumps({**fields, **options})],
-        env={**os.environ, "PYTHONPATH": HOME},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    with default_signals():
+        return subprocess.Popen(
+            [sys.executable, str(SCRIPT), json.dumps({**fields, **options})],
+            env={**os.environ, "PYTHONPATH": HOME},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
 
 def run_script(tmp_path, images, stores, **options):
