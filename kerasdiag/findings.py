@@ -7,7 +7,7 @@ JSON file and every later format say the same thing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -108,6 +108,27 @@ class Remedy:
 
 
 @dataclass(frozen=True)
+class Location:
+    """A place in a script, as editors count.
+
+    Attributes:
+        file: Path as it was given on the command line.
+        line: Line, from 1; in a notebook the line within the cell.
+        column: Column, from 1.
+        cell: Number of the code cell in a notebook, from 1; None in a script.
+    """
+
+    file: str
+    line: int
+    column: int
+    cell: int | None = None
+
+    def __str__(self) -> str:
+        cell = f":cell {self.cell}" if self.cell is not None else ""
+        return f"{self.file}{cell}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing worth knowing, with its evidence.
 
@@ -120,6 +141,7 @@ class Finding:
         numbers: The numbers of the message by name, unit included, for scripts.
         price: What it costs, or None where a cost makes no sense.
         references: Where to read more: issues, pull requests, documents.
+        location: The line of a script that it is about, None where it is about none.
     """
 
     code: str
@@ -130,6 +152,7 @@ class Finding:
     numbers: Mapping[str, float] = field(default_factory=dict)
     price: Price | None = None
     references: tuple[str, ...] = ()
+    location: Location | None = None
 
     def to_dict(self) -> dict[str, Any]:  # Any: JSON values
         """Return the finding ready for JSON."""
@@ -143,6 +166,7 @@ class Finding:
             "price": price and {"value": price.value, "unit": price.unit and str(price.unit), "basis": price.basis},
             "remedy": remedy and {"text": remedy.text, "code": list(remedy.code), "safe": remedy.safe},
             "references": list(self.references),
+            "location": self.location and asdict(self.location),
         }
 
 

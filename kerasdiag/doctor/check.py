@@ -53,6 +53,7 @@ class Check:
         needs: Attributes of Environment without which the check cannot say anything; it is skipped then.
         uses: Attributes that it also looks at where they are there.
         examine: The check itself. It never imports TensorFlow or Keras, runs a program, or prints.
+        is_opt_in: Whether it is often wrong to follow, and runs only where ``--select`` names its whole code.
     """
 
     code: str
@@ -60,6 +61,7 @@ class Check:
     needs: tuple[str, ...]
     uses: tuple[str, ...]
     examine: Callable[[Environment], Answer]
+    is_opt_in: bool = False
 
     @property
     def summary(self) -> str:
@@ -74,7 +76,7 @@ class Check:
 
 
 def check(
-    code: str, name: str, *, needs: tuple[str, ...] = (), uses: tuple[str, ...] = ()
+    code: str, name: str, *, needs: tuple[str, ...] = (), uses: tuple[str, ...] = (), is_opt_in: bool = False
 ) -> Callable[[Callable[[Environment], Answer]], Check]:
     """Make a check of the function below; its docstring holds a summary line and all ``HEADINGS``.
 
@@ -83,9 +85,10 @@ def check(
         name: See ``Check``.
         needs: See ``Check``.
         uses: See ``Check``.
+        is_opt_in: See ``Check``.
     """
 
     def decorate(examine: Callable[[Environment], Answer]) -> Check:
-        return Check(code, name, needs, uses, examine)
+        return Check(code, name, needs, uses, examine, is_opt_in)
 
     return decorate

@@ -13,7 +13,7 @@ def select_checks(checks: Sequence[Check], select: Sequence[str] = (), ignore: S
 
     Args:
         checks: All of them.
-        select: Codes or beginnings of codes (``"KD1"``); empty: all.
+        select: Codes or beginnings of codes (``"KD1"``); empty: all. Opt-in checks run by their whole code only.
         ignore: Codes or beginnings of codes, which win over ``select``.
 
     Raises:
@@ -22,9 +22,11 @@ def select_checks(checks: Sequence[Check], select: Sequence[str] = (), ignore: S
     for code in (*select, *ignore):
         if not any(_matches(check, [code]) for check in checks):
             raise DoctorUsageError(f"There is no check {code}. `kerasdiag doctor --list` shows all of them.")
-    kept = [check for check in checks if (not select or _matches(check, select)) and not _matches(check, ignore)]
+    kept = [check for check in checks if _is_selected(check, select) and not _matches(check, ignore)]
     if not kept:
-        raise DoctorUsageError("No check is left: --ignore takes away all that --select names.")
+        raise DoctorUsageError(
+            "No check is left: --ignore takes away all that --select names, or an opt-in check was not named by its whole code."
+        )
     return kept
 
 
@@ -38,6 +40,12 @@ def find_check(checks: Sequence[Check], code: str) -> Check:
         if code.upper() == check.code or code.lower() == check.name:
             return check
     raise DoctorUsageError(f"There is no check {code}. There are: {', '.join(check.code for check in checks)}.")
+
+
+def _is_selected(check: Check, select: Sequence[str]) -> bool:
+    if check.is_opt_in:
+        return check.code in {code.upper() for code in select}
+    return not select or _matches(check, select)
 
 
 def _matches(check: Check, codes: Sequence[str]) -> bool:

@@ -104,7 +104,7 @@ def test_json_schema(machine, capsys):
     }  # fmt: skip
     assert set(report["checks"][0]) == {"code", "name", "status", "statement", "findings", "duration_s"}
     assert {finding_key for finding in report["findings"] for finding_key in finding} == {
-        "code", "severity", "message", "numbers", "evidence", "price", "remedy", "references"
+        "code", "severity", "message", "numbers", "evidence", "price", "remedy", "references", "location"
     }  # fmt: skip
     first = report["findings"][0]
     assert set(first["price"]) == {"value", "unit", "basis"}

@@ -99,6 +99,23 @@ def test_wrong_selection(select, ignore):
         select_checks(CHECKS, select, ignore)
 
 
+@pytest.mark.parametrize(
+    ("select", "ignore", "codes"),
+    [([], [], "KD101"), (["KD9"], [], ""), (["kd902", "KD1"], [], "KD101 KD902"), (["KD902"], ["KD902"], "")],
+)
+def test_opt_in_checks_run_by_their_whole_code_only(select, ignore, codes):
+    """Neither "all" nor the beginning of a code means them."""
+    checks = [
+        find_check(CHECKS, "KD101"),
+        check("KD902", "noisy-check", is_opt_in=True)(lambda environment: ok("fine")),
+    ]
+    if codes:
+        assert " ".join(one.code for one in select_checks(checks, select, ignore)) == codes
+    else:
+        with pytest.raises(DoctorUsageError, match="No check is left"):
+            select_checks(checks, select, ignore)
+
+
 @pytest.mark.parametrize("name", ["KD302", "kd302", "disk-contradicts-itself"])
 def test_find_check(name):
     """By code or by name."""
