@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EXIT_FOUND = 1
 EXIT_INCOMPLETE = 3
 
-FORMATS = ("text", "json")
+FORMATS = ("text", "json", "markdown", "github")
 FAIL_ON = ("never", "warn", "error")
 
 _HELP = "find what makes a training slow: packages, disk, cores, workers"
@@ -28,10 +28,18 @@ finding says what it costs, how that is known, and what to do. Nothing is change
     kerasdiag doctor --data photos/ --profile run.kdprof.json
                                                   what your training waited decides what matters
     kerasdiag doctor --format json --fail-on warn for scripts
+    kerasdiag doctor --format markdown            to paste into an issue, without names of yours
     kerasdiag explain KD301                       everything about one check
 
-The profile is what BottleneckProfiler(report="run.kdprof.json") saved. Exit codes: 0 fine, 1 findings as severe
-as --fail-on, 2 wrong usage, 3 with --strict: a check crashed or did not come back.
+The profile is what BottleneckProfiler(report="run.kdprof.json") saved. A project keeps options in its
+pyproject.toml:
+
+    [tool.kerasdiag]
+    ignore = ["KD302"]
+    fail-on = "warn"                              also select, strict, timeout, data, x-col, directory
+
+Exit codes: 0 fine, 1 findings as severe as --fail-on, 2 wrong usage, 3 with --strict: a check crashed or
+did not come back.
 """
 
 
@@ -47,17 +55,20 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
     look.add_argument("--profile", type=Path, metavar="FILE", help="a saved profile of the training")
     look.add_argument("--no-io", action="store_true", help="read no file of the data")
     choose = parser.add_argument_group("which checks")
-    choose.add_argument(
-        "--select", type=_codes, action="extend", default=[], metavar="CODES", help="only these, such as KD101,KD3"
-    )
-    choose.add_argument("--ignore", type=_codes, action="extend", default=[], metavar="CODES", help="not these")
+    choose.add_argument("--select", type=_codes, action="extend", metavar="CODES", help="only these, such as KD101,KD3")
+    choose.add_argument("--ignore", type=_codes, action="extend", metavar="CODES", help="not these")
     choose.add_argument("--timeout", type=_seconds, metavar="S", help="give up on a check after S seconds (10)")
     choose.add_argument("--list", action="store_true", help="list all checks and do nothing else")
     show = parser.add_argument_group("what comes out")
-    show.add_argument("--format", choices=FORMATS, default="text", help="text (default) or json")
+    show.add_argument(
+        "--format", choices=FORMATS, default="text", help="text (default), json, markdown, or github (annotations)"
+    )
     show.add_argument("-v", "--verbose", action="store_true", help="what every check saw, and how long it took")
-    show.add_argument("--fail-on", choices=FAIL_ON, default="error", help="exit with 1 from this severity on (error)")
-    show.add_argument("--strict", action="store_true", help="exit with 3 if a check crashed or did not come back")
+    show.add_argument("--fail-on", choices=FAIL_ON, help="exit with 1 from this severity on (error)")
+    show.add_argument(
+        "--strict", action="store_true", default=None, help="exit with 3 if a check crashed or did not come back"
+    )
+    choose.add_argument("--no-config", action="store_true", help="take no options from pyproject.toml")
     parser.set_defaults(run=run)
 
 
@@ -69,13 +80,14 @@ def run(arguments: argparse.Namespace) -> int:
     from kerasdiag.doctor.runner import TIMEOUT_S, examine
     from kerasdiag.doctor.selection import select_checks
 
-    checks = select_checks(CHECKS, arguments.select, arguments.ignore)
+    _add_configuration(arguments)
+    checks = select_checks(CHECKS, arguments.select or (), arguments.ignore or ())
     if arguments.list:
         show_table(rows(checks))
         return 0
     report = examine(checks, _request(arguments), timeout_s=arguments.timeout or TIMEOUT_S)
     _print(report, arguments)
-    return exit_code(report, arguments.fail_on, strict=arguments.strict)
+    return exit_code(report, arguments.fail_on or "error", strict=bool(arguments.strict))
 
 
 def exit_code(report: DoctorReport, fail_on: str, *, strict: bool) -> int:
@@ -86,6 +98,21 @@ def exit_code(report: DoctorReport, fail_on: str, *, strict: bool) -> int:
     if least is not None and any(finding.severity.rank >= least for finding in report.findings):
         return EXIT_FOUND
     return EXIT_INCOMPLETE if strict and not report.complete else 0
+
+
+def _add_configuration(arguments: argparse.Namespace) -> None:
+    """Take from pyproject.toml what the command line leaves open."""
+    from kerasdiag.cli.configuration import find_file, read_options
+
+    file = None if arguments.no_config else find_file(Path.cwd())
+    if file is None:
+        return
+    options = read_options(file)
+    if arguments.data is not None:  # the column and the folder of other data mean nothing here
+        options = {name: value for name, value in options.items() if name not in ("x_col", "directory")}
+    for name, value in options.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
 
 
 def _request(arguments: argparse.Namespace) -> Request:
@@ -104,12 +131,19 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 
 def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:
-    from kerasdiag.report import doctor_json, doctor_text
+    from kerasdiag.report import doctor_github, doctor_json, doctor_markdown, doctor_text
+    from kerasdiag.report.redaction import private_names, redact
 
     if arguments.format == "json":
-        sys.stdout.write(doctor_json.render(report))
+        text = doctor_json.render(report)
+    elif arguments.format == "markdown":
+        text = doctor_markdown.render(redact(report, private_names(arguments.data)))
+    elif arguments.format == "github":
+        text = doctor_github.render(report)
     else:
-        sys.stdout.write(doctor_text.render_for(sys.stdout, report, verbose=arguments.verbose))
+        text = doctor_text.render_for(sys.stdout, report, verbose=arguments.verbose)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _codes(text: str) -> tuple[str, ...]:
