@@ -7,6 +7,7 @@ import numpy as np
 from kerasdiag.environment.cold_reads import Read, ReadFacts
 from kerasdiag.environment.data_files import DataFacts
 from kerasdiag.environment.facts import Environment
+from kerasdiag.environment.gpus import GpuFacts, GpuState
 from kerasdiag.environment.memory import MemoryLimit
 from kerasdiag.environment.packages import GeneratorCode, PackageFacts
 from kerasdiag.environment.storage import StorageClass, StorageFacts
@@ -143,6 +144,17 @@ def make_reads(latency_s=0.0002, count=64, num_bytes=100_000, *, is_cold=True, n
     """Reads of files; a list of latencies is repeated."""
     times = np.resize(np.atleast_1d(np.asarray(latency_s, float)), count)
     return ReadFacts(tuple(Read(float(seconds), num_bytes, is_cold) for seconds in times), not_cold)
+
+
+def make_gpus(*, driver_version="550.54.15", driver_cuda=(12, 4), **facts):
+    """One sound GPU, just now at work; ``facts`` are those of the GPU."""
+    sound = {
+        "name": "NVIDIA T4", "compute_capability": (7, 5), "utilization_percent": 60.0, "memory_total_bytes": 16 * 10**9,
+        "memory_used_bytes": 10**9, "processes": (), "slow_reasons": (), "pcie_width": 16, "pcie_max_width": 16,
+        "pcie_generation": 3, "pcie_max_generation": 3, "pcie_replays": 0, "power_limit_w": 70.0,
+        "default_power_limit_w": 70.0, "is_mig": False, "is_persistent": True, "needs_reset": False,
+    }  # fmt: skip
+    return GpuFacts((GpuState(0, **{**sound, **facts}),), driver_version=driver_version, driver_cuda=driver_cuda)
 
 
 def make_environment(cores=8, available_bytes=4 * 10**8, **facts):

@@ -20,7 +20,8 @@ FAIL_ON = ("never", "warn", "error")
 _HELP = "find what makes a training slow: packages, disk, cores, workers"
 _DESCRIPTION = """\
 Look at this machine, this environment, your data and a profile of your training for what makes it slow. Each
-finding says what it costs, how that is known, and what to do. Nothing is changed, TensorFlow is not imported.
+finding says what it costs, how that is known, and what to do. Nothing is changed. TensorFlow is started in a
+process of its own only.
 
     kerasdiag doctor                              packages and cores
     kerasdiag doctor --data photos/               the disk under the images too (reads some of them)
@@ -54,6 +55,7 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
     look.add_argument("--directory", metavar="DIR", help="folder of the file names (that of the CSV)")
     look.add_argument("--profile", type=Path, metavar="FILE", help="a saved profile of the training")
     look.add_argument("--no-io", action="store_true", help="read no file of the data")
+    look.add_argument("--no-probe", action="store_true", help="do not start TensorFlow in another process")
     choose = parser.add_argument_group("which checks")
     choose.add_argument("--select", type=_codes, action="extend", metavar="CODES", help="only these, such as KD101,KD3")
     choose.add_argument("--ignore", type=_codes, action="extend", metavar="CODES", help="not these")
@@ -127,7 +129,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     elif arguments.x_col is not None or arguments.directory is not None:
         raise DoctorUsageError("--x-col and --directory belong to --data FILE.csv, which is missing.")
     profile = RunProfile.load(arguments.profile) if arguments.profile is not None else None
-    return Request(data, profile, reads_files=not arguments.no_io)
+    return Request(data, profile, reads_files=not arguments.no_io, probes=not arguments.no_probe)
 
 
 def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:

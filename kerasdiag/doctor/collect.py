@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import platform
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +13,17 @@ from typing import Any
 
 from kerasdiag.doctor.background import Background
 from kerasdiag.doctor.wording import files, size
+from kerasdiag.environment.cache_target import CacheFacts, find_cache
 from kerasdiag.environment.cold_reads import ReadFacts, measure_reads
 from kerasdiag.environment.data_files import DataFacts, DataRequest, find_data
 from kerasdiag.environment.facts import Environment
+from kerasdiag.environment.gpus import GpuFacts, find_gpus, load_nvml
+from kerasdiag.environment.limits import LimitFacts, find_limits
 from kerasdiag.environment.packages import PackageFacts, find_packages
+from kerasdiag.environment.pressure import PressureFacts, watch_pressure
+from kerasdiag.environment.scanners import ScannerFacts, find_scanners
+from kerasdiag.environment.tensorflow_build import TensorFlowBuild, cuda_libraries, find_build
+from kerasdiag.environment.tensorflow_probe import ProbeFacts, probe_tensorflow
 from kerasdiag.errors import DoctorUsageError
 from kerasdiag.profile import RunProfile
 
@@ -28,12 +37,16 @@ class Sources:
         search_path: Folders in which packages lie; None: those of this interpreter.
         environ: Environment variables; None: those of this process.
         measure_reads: Reads a sample of files and tells how long it took.
+        load_nvml: Returns the module pynvml, or something like it.
+        probe: Asks TensorFlow in another process, given the libraries to try.
     """
 
     root: Path = Path("/")
     search_path: tuple[str, ...] | None = None
     environ: Mapping[str, str] | None = None
     measure_reads: Callable[[Sequence[str]], ReadFacts] = measure_reads
+    load_nvml: Callable[[], Any] = load_nvml  # Any: pynvml has no type stubs
+    probe: Callable[[Sequence[str]], ProbeFacts] = probe_tensorflow
 
 
 @dataclass(frozen=True)
@@ -44,11 +57,13 @@ class Request:
         data: The files of the training, None: none were named.
         profile: What the training measured, None: no profile was given.
         reads_files: Whether files of the data may be read to measure the disk.
+        probes: Whether TensorFlow may be started in another process.
     """
 
     data: DataRequest | None = None
     profile: RunProfile | None = None
     reads_files: bool = True
+    probes: bool = True
 
 
 _MACHINE = "machine"
@@ -57,7 +72,17 @@ _DOING = {
     "packages": "looking for packages",
     "data": "listing the data",
     "reads": "reading files of the data",
+    "gpus": "asking the NVIDIA driver",
+    "tensorflow_build": "looking for TensorFlow",
+    "tensorflow": "starting TensorFlow in another process",
+    "pressure": "watching what the machine does",
+    "limits": "looking at limits",
+    "variables": "looking at variables",
+    "scanners": "looking for scanners",
+    "cache": "looking at the cache directory",
 }
+# They start threads and processes of their own, or wake others: nothing that is timed may run beside them.
+_LAST = "tensorflow"
 
 
 class Facts:
@@ -71,7 +96,22 @@ class Facts:
         wanted = (groups | {"packages"}) - set(self.absent)
         if request.data is not None:
             wanted.add("data")  # wrong data are an error whatever was selected
-        makers = {_MACHINE: self._machine, "packages": self._packages, "data": self._data, "reads": self._reads}
+        if "tensorflow" in wanted:
+            wanted.add("tensorflow_build")
+        makers = {
+            _MACHINE: self._machine,
+            "packages": self._packages,
+            "data": self._data,
+            "gpus": self._gpus,
+            "tensorflow_build": self._tensorflow_build,
+            "pressure": self._pressure,
+            "limits": self._limits,
+            "variables": self._variables,
+            "cache": self._cache,
+            "reads": self._reads,
+            "scanners": self._scanners,
+            _LAST: self._tensorflow,
+        }
         for group, make in makers.items():
             if group == _MACHINE or group in wanted:
                 self._tasks[group] = Background(make, group)
@@ -106,6 +146,9 @@ class Facts:
         if machine is not None:
             words["cores"] = f"{machine.cores} of {machine.visible_cores or machine.cores}"
             words["memory"] = f"{size(machine.memory.available_bytes)} available"
+        gpus: GpuFacts | None = done.get("gpus")
+        if gpus is not None and gpus.is_there:
+            words["gpu"] = _gpus_in_words(gpus)
         data: DataFacts | None = done.get("data")
         if data is not None:
             words["data"] = f"{data.path}: {files(data)}"
@@ -126,9 +169,44 @@ class Facts:
 
     def _reads(self) -> ReadFacts:
         data: DataFacts = self._tasks["data"].result()
-        for group in (_MACHINE, "packages"):  # nothing else shall run beside the clock
-            self._tasks[group].wait()
+        self._wait_for_all_but("reads", "scanners", "tensorflow")  # nothing else shall run beside the clock
         return self._sources.measure_reads(data.sample)
+
+    def _scanners(self) -> ScannerFacts:
+        self._wait_for_all_but("scanners", "tensorflow")
+        data = self._tasks["data"] if self._request.reads_files and "data" in self._tasks else None
+        files = data.result().sample if data is not None else ()
+        return find_scanners(files, self._sources.root)
+
+    def _tensorflow(self) -> ProbeFacts:
+        self._wait_for_all_but("tensorflow")
+        build: TensorFlowBuild | None = self._tasks["tensorflow_build"].result()
+        return self._sources.probe(cuda_libraries(build))
+
+    def _gpus(self) -> GpuFacts:
+        return find_gpus(self._sources.root, self._sources.environ, self._sources.load_nvml)
+
+    def _tensorflow_build(self) -> TensorFlowBuild | None:
+        search_path = self._sources.search_path
+        return find_build(sys.path if search_path is None else search_path)
+
+    def _pressure(self) -> PressureFacts:
+        return watch_pressure(self._sources.root)
+
+    def _limits(self) -> LimitFacts:
+        return find_limits(self._sources.root)
+
+    def _variables(self) -> Mapping[str, str]:
+        environ = self._sources.environ
+        return dict(os.environ if environ is None else environ)
+
+    def _cache(self) -> CacheFacts:
+        return find_cache(self._sources.root)
+
+    def _wait_for_all_but(self, *groups: str) -> None:
+        for group, task in list(self._tasks.items()):
+            if group not in groups:
+                task.wait()
 
 
 def _absent(request: Request) -> dict[str, str]:
@@ -137,9 +215,16 @@ def _absent(request: Request) -> dict[str, str]:
         absent = dict.fromkeys(("data", "reads"), "no data were named (--data DIR|CSV)")
     elif not request.reads_files:
         absent["reads"] = "no file was read (--no-io)"
+    if not request.probes:
+        absent["tensorflow"] = "TensorFlow was not started (--no-probe)"
     if request.profile is None:
         absent["profile"] = "no profile of a training was given (--profile FILE)"
     return absent
+
+
+def _gpus_in_words(gpus: GpuFacts) -> str:
+    names = ", ".join(gpu.name or f"GPU {gpu.index}" for gpu in gpus.gpus) or gpus.remark or "none that is visible"
+    return f"{names} (driver {gpus.driver_version})" if gpus.driver_version else names
 
 
 def _storage_in_words(data: DataFacts) -> str:

@@ -8,12 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from kerasdiag.environment.cache_target import CacheFacts
 from kerasdiag.environment.cold_reads import ReadFacts
 from kerasdiag.environment.cores import affinity_cores, cgroup_quota, usable_cores, visible_cores
 from kerasdiag.environment.data_files import DataFacts
+from kerasdiag.environment.gpus import GpuFacts
+from kerasdiag.environment.limits import LimitFacts
 from kerasdiag.environment.memory import MemoryLimit, memory_limit
 from kerasdiag.environment.packages import PackageFacts
+from kerasdiag.environment.pressure import PressureFacts
+from kerasdiag.environment.scanners import ScannerFacts
 from kerasdiag.environment.storage import StorageFacts, storage_of
+from kerasdiag.environment.system import SystemFacts, find_system
+from kerasdiag.environment.tensorflow_build import TensorFlowBuild
+from kerasdiag.environment.tensorflow_probe import ProbeFacts
 from kerasdiag.profile import RunProfile
 
 _MIB = 1024**2
@@ -69,10 +77,19 @@ class Environment:
         memory: Memory it may still take.
         root: Where ``/proc`` and ``/sys`` were found.
         visible_cores: Cores that the machine shows to everybody, None where the system does not say.
+        system: Operating system.
         packages: What is installed. This and what follows is None unless the doctor looked (``absent``: why not).
         data: The files of a training.
         reads: How long it took to read some of them.
         profile: What the training itself measured.
+        gpus: NVIDIA GPUs.
+        tensorflow_build: How the installed TensorFlow was made; also None without a TensorFlow that says so.
+        tensorflow: What TensorFlow itself sees, asked in another process.
+        pressure: What slows this process down from outside.
+        limits: Limits of the system.
+        variables: Environment variables.
+        scanners: Security scanners.
+        cache: The disk that autofix would write to.
         absent: Name of an attribute that is None -> why.
     """
 
@@ -82,10 +99,19 @@ class Environment:
     memory: MemoryLimit
     root: Path = Path("/")
     visible_cores: int | None = None
+    system: SystemFacts = field(default_factory=SystemFacts)
     packages: PackageFacts | None = None
     data: DataFacts | None = None
     reads: ReadFacts | None = None
     profile: RunProfile | None = None
+    gpus: GpuFacts | None = None
+    tensorflow_build: TensorFlowBuild | None = None
+    tensorflow: ProbeFacts | None = None
+    pressure: PressureFacts | None = None
+    limits: LimitFacts | None = None
+    variables: Mapping[str, str] | None = None
+    scanners: ScannerFacts | None = None
+    cache: CacheFacts | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -96,7 +122,13 @@ class Environment:
             root: Where ``/proc`` and ``/sys`` are found; tests pass a tree of their own.
         """
         return cls(
-            usable_cores(root), cgroup_quota(root), affinity_cores(root), memory_limit(root), root, visible_cores(root)
+            usable_cores(root),
+            cgroup_quota(root),
+            affinity_cores(root),
+            memory_limit(root),
+            root,
+            visible_cores(root),
+            find_system(root),
         )
 
     def storage(self, path: str | os.PathLike[str]) -> StorageFacts:

@@ -12,8 +12,16 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Optional  # Any: pynvml has no stubs. Optional: Python 3.9 evaluates _Row
 
+from kerasdiag.environment.visible_gpus import (
+    LOST,
+    NOT_SUPPORTED,
+    PERMANENT,
+    Failure,
+    ListedGpu,
+    ask,
+    find_visible_gpus,
+)
 from kerasdiag.profile import GpuSeries
-from kerasdiag.profiler.visible_gpus import LOST, NOT_SUPPORTED, PERMANENT, Failure, ListedGpu, ask, find_visible_gpus
 
 MAX_ROWS = 4096  # per GPU: at 0.2 s the first merge comes after 13.6 minutes, a day ends at one row per 25.6 s
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 from builders import make_reads
+from doctor.fake_nvml import NoDriver
 from machines import Machine
 
 from kerasdiag.doctor.collect import Sources
+from kerasdiag.environment.tensorflow_probe import ProbeFacts
 
 OWN_CODE = "import numpy as np\nclass ImageDataGenerator: ...\n"
 SUBCLASSED = "from keras_preprocessing import image\nclass ImageDataGenerator(image.ImageDataGenerator): ...\n"
@@ -19,10 +21,29 @@ class PlantedMachine(Machine):
     def __init__(self, root, mounts="1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw", cores=8):
         super().__init__(root, mounts)
         self.latency_s = 0.0002
+        self.variables = {}
+        self.nvml = None  # no driver
+        self.probed = ProbeFacts(version="2.21.0")
         self.write("proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\n")
         self.write("proc/self/cgroup", "0::/job\n")
         self.write("proc/self/status", f"Name:\tpython\nCpus_allowed_list:\t0-{cores - 1}\n")
         self.write("sys/devices/system/cpu/online", f"0-{cores - 1}\n")
+
+    def load_nvml(self):
+        """What ``import pynvml`` gives on that machine."""
+        return self.nvml if self.nvml is not None else NoDriver()
+
+    def build(self, cuda="12.5.1", cudnn="9", capabilities=("sm_60", "sm_70", "sm_80", "sm_89", "compute_90")):
+        """TensorFlow's own note about its build; without ``cuda`` one for the CPU."""
+        info = [("is_cuda_build", cuda is not None), ("is_rocm_build", False)]
+        if cuda is not None:
+            info += [
+                ("cuda_version", cuda),
+                ("cudnn_version", cudnn),
+                ("cuda_compute_capabilities", list(capabilities)),
+            ]
+        text = f"import collections\n\nbuild_info = collections.OrderedDict({info!r})\n"
+        return self.write("site/tensorflow/python/platform/build_info.py", text)
 
     def packages(self, **versions):
         """Metadata of installed packages."""
@@ -31,10 +52,10 @@ class PlantedMachine(Machine):
             self.write(f"site/{name}-{version}.dist-info/METADATA", text)
         return self
 
-    def newest(self):
+    def newest(self, tensorflow="tensorflow"):
         """TensorFlow 2.21 and Keras 3."""
         self.write("site/keras/src/legacy/preprocessing/image.py", OWN_CODE)
-        return self.packages(tensorflow="2.21.0", keras="3.15.1")
+        return self.packages(**{tensorflow: "2.21.0", "keras": "3.15.1"})
 
     def photos(self, folder="data/photos", count=300, rows=155_096, num_bytes=100_000):
         """Sparse files, and a list that names them again and again; returns its path on that machine."""
@@ -51,5 +72,10 @@ class PlantedMachine(Machine):
     def sources(self):
         """What the doctor takes its facts from; reads take ``latency_s``."""
         return Sources(
-            self.root, (str(self.root / "site"),), {}, lambda files: make_reads(self.latency_s, min(64, len(files)))
+            self.root,
+            (str(self.root / "site"),),
+            self.variables,
+            lambda files: make_reads(self.latency_s, min(64, len(files))),
+            load_nvml=self.load_nvml,
+            probe=lambda libraries: self.probed,
         )

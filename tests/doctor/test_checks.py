@@ -6,6 +6,7 @@ import pytest
 from builders import (
     make_data,
     make_environment,
+    make_gpus,
     make_input,
     make_packages,
     make_profile,
@@ -21,6 +22,8 @@ from kerasdiag.doctor.checks.network import data_on_network
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
 from kerasdiag.doctor.checks.workers import unfit_workers
 from kerasdiag.environment.storage import StorageClass
+from kerasdiag.environment.tensorflow_build import TensorFlowBuild
+from kerasdiag.environment.tensorflow_probe import ProbeFacts
 from kerasdiag.findings import PriceUnit, Severity, Status
 
 NVME, SSD, ROTATING, NETWORK, MEMORY, UNKNOWN = StorageClass
@@ -427,14 +430,25 @@ def test_findings_are_whole(check):
         make_storage(NETWORK),
         make_storage(SSD, is_usb=True, usb_megabits_per_s=480.0),
     )
+    # TensorFlow for the CPU; for a GPU, without what it needs there; one that dies.
+    tensorflows = (
+        {"tensorflow_build": TensorFlowBuild(is_cuda_build=False), "tensorflow": ProbeFacts(version="2.0.0")},
+        {
+            "tensorflow_build": TensorFlowBuild(is_cuda_build=True, cuda=(12, 5), compute_capabilities=("sm_70",)),
+            "tensorflow": ProbeFacts(version="2.0.0", missing={"libcudnn.so.9": "cannot open shared object file"}),
+        },
+        {"tensorflow": ProbeFacts(failure="it was killed by SIGILL")},
+    )
     findings = [
         finding
         for profile in profiles
         for storage in storages
+        for tensorflow in tensorflows
         for finding in check.examine(
             make_environment(
                 cores=2, cpu_quota=2.0, affinity_cores=64, visible_cores=64, packages=make_packages(**OLD, keras="3.15.1"),
                 data=make_data(storage), reads=make_reads(0.012), profile=profile,
+                gpus=make_gpus(compute_capability=(9, 0), driver_cuda=(11, 4)), **tensorflow,
             )
         ).findings
     ]  # fmt: skip

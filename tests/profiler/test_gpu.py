@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from kerasdiag.environment.visible_gpus import ListedGpu, select_visible_gpus
 from kerasdiag.profiler import gpu as gpu_module
 from kerasdiag.profiler.gpu import MAX_ROWS, GpuSampler
-from kerasdiag.profiler.visible_gpus import ListedGpu, select_visible_gpus
 
 STUB = Path(__file__).parent / "nvml_stub"
 REPOSITORY = Path(__file__).parents[2]

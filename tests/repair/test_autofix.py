@@ -154,7 +154,8 @@ def test_unsupported_option_is_an_error_only_once_a_repair_is_decided(images, ca
     attributes = set(vars(generator))
     with pytest.raises(UnsupportedOptionError, match="save_to_dir"):
         autofix(generator, when="always")
-    assert set(vars(generator)) == attributes
+    # Keras 3.6 adds these by itself, when somebody asks for workers.
+    assert set(vars(generator)) - attributes <= {"_workers", "_use_multiprocessing", "_max_queue_size"}
     assert not cache.exists()
     assert autofix(generator, verbose=0) is generator
 

@@ -20,7 +20,9 @@ def cache(tmp_path, monkeypatch):
 
 
 def findings(generator):
-    return autofix(generator, when="always", verbose=0).repair_report.findings
+    """What is said about this generator; Keras 3.6.0 has a fault of its own that every report names."""
+    said = autofix(generator, when="always", verbose=0).repair_report.findings
+    return tuple(sentence for sentence in said if not sentence.startswith("Keras 3.6.0 trains every second epoch"))
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from kerasdiag.doctor.check import Check
+from kerasdiag.doctor.checks.broken_tensorflow import broken_tensorflow
 from kerasdiag.doctor.checks.cores import cores_out_of_reach
 from kerasdiag.doctor.checks.disk import data_on_hard_disk, disk_contradicts_itself
+from kerasdiag.doctor.checks.gpu_visibility import (
+    invisible_gpu,
+    kernels_compiled_at_start,
+    missing_cuda_libraries,
+    outdated_driver,
+)
 from kerasdiag.doctor.checks.keras_preprocessing import quadratic_file_list
 from kerasdiag.doctor.checks.network import data_on_network
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
@@ -12,6 +19,11 @@ from kerasdiag.doctor.checks.workers import unfit_workers
 
 CHECKS: tuple[Check, ...] = (
     quadratic_file_list,
+    broken_tensorflow,
+    invisible_gpu,
+    missing_cuda_libraries,
+    kernels_compiled_at_start,
+    outdated_driver,
     data_on_hard_disk,
     disk_contradicts_itself,
     data_on_network,

@@ -1,0 +1,210 @@
+"""The NVIDIA GPUs of this machine at one moment: what NVML says of each, and what the PCI bus shows without a driver."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any  # pynvml has no type stubs
+
+from kerasdiag.environment.visible_gpus import ListedGpu, ask, find_visible_gpus
+
+_NVIDIA = "0x10de"
+_DISPLAY_CLASSES = ("0x0300", "0x0302")  # VGA controller, 3D controller
+# Bits of nvmlDeviceGetCurrentClocksEventReasons (nvml.h) that slow a working GPU down. Idle, the user's own
+# clocks and a display's clock are no fault.
+_SLOW_REASONS = {
+    0x4: "its power limit",
+    0x8: "a hardware slowdown",
+    0x10: "clocks kept equal to another GPU's",
+    0x20: "its temperature (driver)",
+    0x40: "its temperature (hardware)",
+    0x80: "the power brake of its supply",
+}
+
+
+@dataclass(frozen=True)
+class GpuState:
+    """One GPU. What its driver does not tell is None.
+
+    Attributes:
+        index: NVML index.
+        name: Product name.
+        compute_capability: Such as (9, 0).
+        utilization_percent: How much of the last moments a kernel ran.
+        memory_total_bytes: Its memory.
+        memory_used_bytes: How much of that is taken, by whomever.
+        processes: Process numbers that compute on it, this process left out.
+        slow_reasons: Why its clocks are below what they could be, just now; empty where nothing is amiss.
+        pcie_width: Lanes of its PCIe link.
+        pcie_max_width: Lanes that GPU and slot could have.
+        pcie_generation: Generation of the link just now; it drops when the GPU idles.
+        pcie_max_generation: Generation that GPU and slot could have.
+        pcie_replays: Transfers that had to be repeated since the driver was loaded.
+        power_limit_w: Most power it may draw.
+        default_power_limit_w: The same as it was made.
+        is_mig: Whether it is cut into MIG instances.
+        is_persistent: Whether the driver stays loaded without a process.
+        needs_reset: Whether broken memory waits for a reset to be replaced.
+        failure: Why it cannot be asked at all; empty otherwise.
+    """
+
+    index: int
+    name: str | None = None
+    compute_capability: tuple[int, int] | None = None
+    utilization_percent: float | None = None
+    memory_total_bytes: int | None = None
+    memory_used_bytes: int | None = None
+    processes: tuple[int, ...] | None = None
+    slow_reasons: tuple[str, ...] | None = None
+    pcie_width: int | None = None
+    pcie_max_width: int | None = None
+    pcie_generation: int | None = None
+    pcie_max_generation: int | None = None
+    pcie_replays: int | None = None
+    power_limit_w: float | None = None
+    default_power_limit_w: float | None = None
+    is_mig: bool | None = None
+    is_persistent: bool | None = None
+    needs_reset: bool | None = None
+    failure: str = ""
+
+    @property
+    def title(self) -> str:
+        """How a sentence calls it."""
+        return f"GPU {self.index} ({self.name})" if self.name else f"GPU {self.index}"
+
+
+@dataclass(frozen=True)
+class GpuFacts:
+    """All of them.
+
+    Attributes:
+        gpus: Those that this process may use, in CUDA's order where it is known.
+        hidden: How many more the driver lists.
+        remark: Why there are none, or which they are is not sure; empty otherwise.
+        driver_version: Such as ``"550.54.15"``, None without a driver.
+        driver_cuda: Newest CUDA version that the driver serves, such as (12, 4).
+        cards: NVIDIA cards on the PCI bus, whether or not a driver serves them; None where nobody lists them.
+        visible_devices: ``CUDA_VISIBLE_DEVICES``, None where it is not set.
+    """
+
+    gpus: tuple[GpuState, ...] = ()
+    hidden: int = 0
+    remark: str = ""
+    driver_version: str | None = None
+    driver_cuda: tuple[int, int] | None = None
+    cards: int | None = None
+    visible_devices: str | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the machine has an NVIDIA GPU, as far as anything shows."""
+        return bool(self.gpus or self.hidden or self.cards)
+
+
+def load_nvml() -> Any:
+    """Return the module pynvml, or raise what kept it from being imported."""
+    import pynvml
+
+    return pynvml
+
+
+def find_gpus(
+    root: Path = Path("/"), environ: Mapping[str, str] | None = None, load: Callable[[], Any] = load_nvml
+) -> GpuFacts:
+    """Ask the driver and the PCI bus. Never raises; the driver is closed again.
+
+    Args:
+        root: Where ``/sys`` is found.
+        environ: Environment variables; by default those of this process.
+        load: Returns pynvml, or something like it.
+    """
+    environ = os.environ if environ is None else environ
+    cards, visible = _cards(root), environ.get("CUDA_VISIBLE_DEVICES")
+    try:
+        nvml = load()
+    except Exception as error:
+        why = f"pynvml cannot be imported: {type(error).__name__}: {error}"
+        return GpuFacts(remark=why, cards=cards, visible_devices=visible)
+    _, failure = ask(nvml, "nvmlInit")
+    if failure:
+        return GpuFacts(remark=failure.why, cards=cards, visible_devices=visible)
+    try:
+        count = ask(nvml, "nvmlDeviceGetCount")[0] or 0
+        listed, remark = find_visible_gpus(nvml, environ)
+        cuda = ask(nvml, "nvmlSystemGetCudaDriverVersion")[0]
+        return GpuFacts(
+            gpus=tuple(_state(nvml, gpu) for gpu in listed),
+            hidden=max(0, count - len(listed)),
+            remark=remark or "",
+            driver_version=ask(nvml, "nvmlSystemGetDriverVersion")[0],
+            driver_cuda=(cuda // 1000, cuda % 1000 // 10) if isinstance(cuda, int) else None,
+            cards=cards,
+            visible_devices=visible,
+        )
+    except Exception as error:
+        return GpuFacts(remark=f"{type(error).__name__}: {error}", cards=cards, visible_devices=visible)
+    finally:
+        ask(nvml, "nvmlShutdown")
+
+
+def _state(nvml: Any, gpu: ListedGpu) -> GpuState:
+    if gpu.failure is not None:
+        return GpuState(gpu.index, gpu.name, failure=gpu.failure.why)
+
+    def get(call: str, *arguments: Any) -> Any:
+        return ask(nvml, call, gpu.handle, *arguments)[0]
+
+    memory, mig = get("nvmlDeviceGetMemoryInfo"), get("nvmlDeviceGetMigMode")
+    running, power = get("nvmlDeviceGetComputeRunningProcesses"), get("nvmlDeviceGetEnforcedPowerLimit")
+    reasons = get("nvmlDeviceGetCurrentClocksEventReasons")
+    if reasons is None:  # drivers before 535
+        reasons = get("nvmlDeviceGetCurrentClocksThrottleReasons")
+    default, rates = get("nvmlDeviceGetPowerManagementDefaultLimit"), get("nvmlDeviceGetUtilizationRates")
+    capability, persistence = get("nvmlDeviceGetCudaComputeCapability"), get("nvmlDeviceGetPersistenceMode")
+    return GpuState(
+        index=gpu.index,
+        name=gpu.name,
+        compute_capability=tuple(capability) if capability else None,
+        utilization_percent=float(rates.gpu) if rates is not None and 0 <= rates.gpu <= 100 else None,
+        memory_total_bytes=memory and int(memory.total),
+        memory_used_bytes=memory and int(memory.used),
+        processes=None if running is None else tuple(one.pid for one in running if one.pid != os.getpid()),
+        slow_reasons=None if reasons is None else tuple(why for bit, why in _SLOW_REASONS.items() if reasons & bit),
+        pcie_width=get("nvmlDeviceGetCurrPcieLinkWidth"),
+        pcie_max_width=get("nvmlDeviceGetMaxPcieLinkWidth"),
+        pcie_generation=get("nvmlDeviceGetCurrPcieLinkGeneration"),
+        pcie_max_generation=get("nvmlDeviceGetMaxPcieLinkGeneration"),
+        pcie_replays=get("nvmlDeviceGetPcieReplayCounter"),
+        power_limit_w=None if power is None else power / 1000,
+        default_power_limit_w=None if default is None else default / 1000,
+        is_mig=None if mig is None else bool(mig[0]),
+        is_persistent=None if persistence is None else bool(persistence),
+        needs_reset=_needs_reset(get("nvmlDeviceGetRetiredPagesPendingStatus"), get("nvmlDeviceGetRemappedRows")),
+    )
+
+
+def _needs_reset(pending_pages: Any, rows: Any) -> bool | None:
+    """Pages to retire (before Ampere) or rows to remap (since): pending, or a remapping that failed."""
+    if pending_pages is None and rows is None:
+        return None
+    return bool(pending_pages) or (rows is not None and bool(rows[2] or rows[3]))
+
+
+def _cards(root: Path) -> int | None:
+    """NVIDIA display controllers on the PCI bus; None where the bus is not listed."""
+    folder = root / "sys/bus/pci/devices"
+    try:
+        devices = list(folder.iterdir())
+    except OSError:
+        return None
+    return sum(_read(one / "vendor") == _NVIDIA and _read(one / "class")[:6] in _DISPLAY_CLASSES for one in devices)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, ValueError):
+        return ""

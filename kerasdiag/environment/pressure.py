@@ -1,0 +1,128 @@
+"""What slows this process down from outside, watched for a moment: quotas, other machines, memory and disks that wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kerasdiag.environment.cgroups import groups_of
+
+WATCH_S = 0.5  # five periods of a CPU quota; shares below 1 % are noise
+
+
+@dataclass(frozen=True)
+class PressureFacts:
+    """Counters of the kernel, as shares of the time watched. What the system does not tell is None.
+
+    Attributes:
+        watched_s: How long it was watched.
+        throttled: Share of the periods of a CPU quota in which the group was stopped.
+        throttled_ever: The same since the group was made.
+        steal: Share of the machine's CPU time that its hypervisor gave to others.
+        stalled: ``"cpu"``, ``"io"``, ``"memory"`` -> share of the last 10 s in which some task waited for it.
+        swapped_pages: Pages moved to or from the swap while watched.
+        oom_kills: Processes of the group that were killed for memory since it was made.
+    """
+
+    watched_s: float = 0.0
+    throttled: float | None = None
+    throttled_ever: float | None = None
+    steal: float | None = None
+    stalled: dict[str, float] = field(default_factory=dict)
+    swapped_pages: int | None = None
+    oom_kills: int | None = None
+
+
+def watch_pressure(root: Path = Path("/"), sleep: Callable[[float], object] = time.sleep) -> PressureFacts:
+    """Read the counters twice. Never raises.
+
+    Args:
+        root: Where ``/proc`` and ``/sys`` are found.
+        sleep: Waits between the two readings; tests change the files in it.
+    """
+    begin, before = time.monotonic(), _Counters(root)
+    sleep(WATCH_S)
+    after = _Counters(root)
+    return PressureFacts(
+        watched_s=time.monotonic() - begin,
+        throttled=_share(before.throttled, after.throttled),
+        throttled_ever=_share((0, 0), after.throttled),
+        steal=_share(before.cpu, after.cpu),
+        stalled=_stalled(root),
+        swapped_pages=None if None in (before.swapped, after.swapped) else after.swapped - before.swapped,  # type: ignore[operator]
+        oom_kills=_oom_kills(root),
+    )
+
+
+class _Counters:
+    """Numbers that only grow: (what counts, out of how much)."""
+
+    def __init__(self, root: Path) -> None:
+        self.throttled = _throttled(root)
+        self.cpu = _steal(root)
+        self.swapped = _swapped(root)
+
+
+def _share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
+    if before is None or after is None or after[1] <= before[1]:
+        return None
+    return min(1.0, max(0.0, (after[0] - before[0]) / (after[1] - before[1])))
+
+
+def _throttled(root: Path) -> tuple[int, int] | None:
+    """Periods in which the strictest of the groups was stopped, and periods."""
+    found = []
+    for group in groups_of("cpu", root):
+        values = _pairs(_read(group.folder / "cpu.stat"))
+        if values.get("nr_periods"):
+            found.append((values.get("nr_throttled", 0), values["nr_periods"]))
+    return max(found, key=lambda pair: pair[0] / pair[1], default=None)
+
+
+def _steal(root: Path) -> tuple[int, int] | None:
+    """Stolen and all ticks of ``/proc/stat``: user nice system idle iowait irq softirq steal; guests are in user."""
+    first = _read(root / "proc/stat").partition("\n")[0].split()
+    ticks = [int(word) for word in first[1:9] if word.isdigit()]
+    return (ticks[7], sum(ticks)) if first[:1] == ["cpu"] and len(ticks) == 8 else None
+
+
+def _swapped(root: Path) -> int | None:
+    values = _pairs(_read(root / "proc/vmstat"))
+    return values["pswpin"] + values["pswpout"] if {"pswpin", "pswpout"} <= values.keys() else None
+
+
+def _oom_kills(root: Path) -> int | None:
+    kills = [
+        values["oom_kill"]
+        for group in groups_of("memory", root)
+        for values in [_pairs(_read(group.folder / "memory.events"))]
+        if "oom_kill" in values and group.folder != root / "sys/fs/cgroup"  # the whole machine is somebody else's
+    ]
+    # A parent counts its children's, too: the innermost is ours.
+    return kills[-1] if kills else None
+
+
+def _stalled(root: Path) -> dict[str, float]:
+    """``some avg10`` of pressure stall information (docs.kernel.org/accounting/psi.html), of the machine."""
+    shares = {}
+    for resource in ("cpu", "io", "memory"):
+        for line in _read(root / "proc/pressure" / resource).splitlines():
+            kind, _, rest = line.partition(" ")
+            value = dict(pair.partition("=")[::2] for pair in rest.split()).get("avg10", "")
+            if kind == "some" and value.replace(".", "", 1).isdigit():
+                shares[resource] = float(value) / 100
+    return shares
+
+
+def _pairs(text: str) -> dict[str, int]:
+    pairs = (line.split() for line in text.splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isascii() and pair[1].isdigit()}
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, ValueError):
+        return ""

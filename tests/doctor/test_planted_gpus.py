@@ -1,0 +1,174 @@
+"""Planted machines with a GPU that TensorFlow does not use: the first finding is the cause."""
+
+from __future__ import annotations
+
+import platform
+
+import pytest
+from doctor.fake_nvml import DRIVER_NOT_LOADED, NoDriver, Nvml
+from doctor.test_planted import doctor, first, is_example, nvme  # noqa: F401 - a fixture
+
+from kerasdiag.environment.tensorflow_probe import ProbeFacts, read_answer
+
+T4 = "0x10de"
+
+
+def with_gpu(root, tensorflow="tensorflow", **gpu):
+    machine = nvme(root, tensorflow=tensorflow)
+    machine.nvml = Nvml(gpu)
+    return machine.build()
+
+
+def test_a_gpu_that_is_used(tmp_path, doctor):  # noqa: F811
+    """Nothing to say; the head names it."""
+    machine = with_gpu(tmp_path)
+    machine.probed = ProbeFacts(version="2.21.0", gpus=("/physical_device:GPU:0",))
+    report, code = doctor(machine, "--select", "KD2")
+    assert (report["findings"], code) == ([], 0)
+    assert report["facts"]["gpu"] == "NVIDIA T4 (driver 550.54.15)"
+    assert {one["code"]: one["status"] for one in report["checks"]}["KD201"] == "ok"
+    assert machine.nvml.users == 0
+
+
+def test_a_wheel_for_the_cpu(tmp_path, doctor):  # noqa: F811
+    """tensorflow-cpu on a machine with a GPU."""
+    machine = with_gpu(tmp_path, "tensorflow_cpu").build(cuda=None)
+    report, code = doctor(machine)
+    finding = first(report)
+    assert (finding["code"], finding["severity"], code) == ("KD201", "error", 1)
+    assert is_example(finding)
+    assert finding["remedy"]["code"] == ["pip uninstall tensorflow-cpu", 'pip install "tensorflow[and-cuda]==2.21.0"']
+
+
+def test_tensorflow_above_2_10_on_windows(tmp_path, doctor, monkeypatch):  # noqa: F811
+    """Native Windows has had no GPU since."""
+    machine = with_gpu(tmp_path)
+    monkeypatch.setattr(platform, "system", lambda: "Windows")
+    finding = first(doctor(machine)[0])
+    assert finding["code"] == "KD201"
+    assert "no GPU support on native Windows" in finding["message"]
+    assert "WSL 2" in finding["remedy"]["text"]
+
+
+def test_a_missing_library(tmp_path, doctor):  # noqa: F811
+    """TensorFlow does not say which one; the doctor tried them."""
+    machine = with_gpu(tmp_path)
+    error = "libcudnn.so.9: cannot open shared object file: No such file or directory"
+    machine.probed = ProbeFacts(version="2.21.0", missing={"libcudnn.so.9": error})
+    finding = first(doctor(machine)[0])
+    assert (finding["code"], finding["severity"]) == ("KD202", "error")
+    assert is_example(finding)
+    assert finding["evidence"][0] == {"text": f"libcudnn.so.9: {error}", "provenance": "measured"}
+
+
+def test_an_old_driver(tmp_path, doctor):  # noqa: F811
+    """CUDA 11 of the driver, CUDA 12 of the wheel."""
+    machine = with_gpu(tmp_path)
+    machine.nvml = Nvml({}, driver="470.82.01", cuda=11040)
+    finding = first(doctor(machine)[0])
+    assert (finding["code"], finding["severity"]) == ("KD204", "error")
+    assert is_example(finding)
+
+
+@pytest.mark.parametrize(("cuda", "status"), [(12000, "ok"), (13000, "ok"), (11080, "error")])
+def test_drivers_serve_their_major_version(tmp_path, doctor, cuda, status):  # noqa: F811
+    """An older driver of the same major version is enough."""
+    machine = with_gpu(tmp_path)
+    machine.nvml = Nvml({}, cuda=cuda)
+    report, _ = doctor(machine, "--select", "KD204")
+    assert report["checks"][0]["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("capability", "status"), [((7, 5), "ok"), ((8, 9), "ok"), ((9, 0), "warn"), ((10, 0), "warn"), ((5, 2), "warn")]
+)
+def test_code_for_this_gpu(tmp_path, doctor, capability, status):  # noqa: F811
+    """Machine code serves its own major version from its minor version on."""
+    machine = with_gpu(tmp_path, nvmlDeviceGetCudaComputeCapability=capability, nvmlDeviceGetName="NVIDIA B200")
+    report, _ = doctor(machine, "--select", "KD203")
+    assert report["checks"][0]["status"] == status
+    if capability == (10, 0):
+        assert is_example(report["findings"][0])
+    machine.variables["CUDA_CACHE_DISABLE"] = "1"
+    if status == "warn":
+        assert doctor(machine, "--select", "KD203")[0]["checks"][0]["status"] == "error"
+
+
+def test_a_hidden_gpu(tmp_path, doctor):  # noqa: F811
+    """By an empty CUDA_VISIBLE_DEVICES."""
+    machine = with_gpu(tmp_path)
+    machine.variables["CUDA_VISIBLE_DEVICES"] = ""
+    finding = first(doctor(machine)[0])
+    assert finding["code"] == "KD201"
+    assert "CUDA_VISIBLE_DEVICES='' hides it" in finding["message"]
+
+
+@pytest.mark.parametrize("container", [True, False])
+def test_a_card_without_a_driver(tmp_path, doctor, container):  # noqa: F811
+    """The PCI bus shows it; in a container it was started without it."""
+    machine = with_gpu(tmp_path)
+    machine.nvml = NoDriver(DRIVER_NOT_LOADED)
+    machine.write("sys/bus/pci/devices/0000:01:00.0/vendor", "0x10de\n")
+    machine.write("sys/bus/pci/devices/0000:01:00.0/class", "0x030200\n")
+    if container:
+        machine.write(".dockerenv", "")
+    finding = first(doctor(machine)[0])
+    assert (finding["code"], finding["numbers"]) == ("KD201", {"gpus": 1})
+    assert "the NVIDIA driver is installed but not loaded" in finding["message"]
+    assert finding["remedy"]["code"] == (["docker run --gpus all ..."] if container else ["nvidia-smi"])
+
+
+def test_no_reason_is_found(tmp_path, doctor):  # noqa: F811
+    """What TensorFlow printed is the evidence."""
+    machine = with_gpu(tmp_path)
+    machine.probed = ProbeFacts(version="2.21.0", output=("failed call to cuInit: UNKNOWN ERROR (303)",))
+    finding = first(doctor(machine)[0])
+    assert finding["code"] == "KD201"
+    assert "cuInit" in " ".join(fact["text"] for fact in finding["evidence"])
+    report, code = doctor(machine, "--no-probe")
+    assert (report["findings"][0]["code"], code) == ("KD702", 0)
+
+
+@pytest.mark.parametrize("failure", ["it was killed by SIGSEGV", "its import did not come back within 30 s"])
+def test_a_tensorflow_that_dies(tmp_path, doctor, failure):  # noqa: F811
+    """Its death is a finding; what it sees is unknown, not fine."""
+    machine = with_gpu(tmp_path)
+    machine.probed = ProbeFacts(failure=failure, output=("Illegal instruction",))
+    report, code = doctor(machine)
+    finding = first(report)
+    assert (finding["code"], finding["severity"], code) == ("KD113", "error", 1)
+    assert failure in finding["message"]
+    assert {one["code"]: one["status"] for one in report["checks"]}["KD201"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("printed", "code", "failure"),
+    [
+        (b"", -11, "it was killed by SIGSEGV"),
+        (b"", -250, "it was killed by signal 250"),
+        (
+            b"Traceback\nImportError: numpy.core.multiarray failed to import\n\n",
+            1,
+            "ImportError: numpy.core.multiarray failed to import",
+        ),
+        (b"", 3, "it ended with code 3 and said nothing"),
+        (b"kerasdiag-probe:{", 0, "it ended with code 0 and said nothing"),
+        (b"\xff\xfe", 1, "\\xff\\xfe"),
+    ],
+)
+def test_what_a_child_died_of(printed, code, failure):
+    """The signal, else the last line."""
+    assert read_answer(printed, code, 1.0).failure == failure
+
+
+def test_what_a_child_answered():
+    """The answer is taken out of what else was printed."""
+    printed = b'warning\nkerasdiag-probe:{"import_s": 2.5, "version": "2.21.0", "gpus": ["GPU:0"], "missing": {}}\n'
+    facts = read_answer(printed, 0, 3.0)
+    assert (facts.version, facts.gpus, facts.import_s, facts.output, facts.failure) == (
+        "2.21.0",
+        ("GPU:0",),
+        2.5,
+        ("warning",),
+        "",
+    )
