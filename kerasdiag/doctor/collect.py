@@ -180,6 +180,9 @@ class Facts:
 
     def _tensorflow(self) -> ProbeFacts:
         self._wait_for_all_but("tensorflow")
+        packages: PackageFacts = self._tasks["packages"].result()
+        if packages.tensorflow is None:
+            return ProbeFacts()  # every check that asks says that there is none
         build: TensorFlowBuild | None = self._tasks["tensorflow_build"].result()
         return self._sources.probe(cuda_libraries(build))
 

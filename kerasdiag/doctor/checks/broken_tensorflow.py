@@ -49,6 +49,7 @@ def broken_tensorflow(environment: Environment) -> Answer:
                 (probe.command, f'python -m venv new && new/bin/pip install "tensorflow=={version}"'),
                 safe=True,
             ),
+            numbers={"printed_lines": len(probe.output)},
             price=Price.unknown("nothing trains"),
         )
     )

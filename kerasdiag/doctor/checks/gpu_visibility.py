@@ -91,6 +91,8 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
     gpus, probe = environment.gpus, environment.tensorflow
     if gpus is None or not gpus.is_there:
         return skipped("there is no NVIDIA GPU")
+    if environment.packages is not None and environment.packages.tensorflow is None:
+        return skipped("TensorFlow is not installed here")
     if probe is None or probe.failure:
         return unknown(f"TensorFlow could not be asked: {probe.failure if probe else 'it was not started'}")
     if not probe.missing:
