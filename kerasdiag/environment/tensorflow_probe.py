@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -18,7 +19,10 @@ _MAX_LINES = 400  # of what it prints; TensorFlow prints a few dozen
 
 # Runs in the child. TensorFlow does not say which library it missed (tensorflow #66987): each is tried by name.
 _CODE = """
-import ctypes, json, sys, time
+import ctypes, json, signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it, wherever it hangs
+if hasattr(signal, "alarm"):
+    signal.alarm(%(alarm_s)d)  # it outlives nobody who has given it up
 start = time.perf_counter()
 import tensorflow as tf
 seen = {"import_s": time.perf_counter() - start, "version": str(tf.__version__)}
@@ -65,7 +69,7 @@ def probe_tensorflow(libraries: Sequence[str] = (), timeout_s: float = PROBE_S) 
         libraries: Names of libraries to try where it sees no GPU.
         timeout_s: When the child is killed.
     """
-    code = _CODE % {"libraries": tuple(libraries), "mark": _MARK}
+    code = _CODE % {"libraries": tuple(libraries), "mark": _MARK, "alarm_s": math.ceil(timeout_s) + 1}
     # So much that it says which library it misses.
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "PYTHONIOENCODING": "utf-8:backslashreplace"}
     begin = time.monotonic()
@@ -76,7 +80,6 @@ def probe_tensorflow(libraries: Sequence[str] = (), timeout_s: float = PROBE_S) 
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=variables,
-            start_new_session=True,  # Ctrl-C is ours to answer
         )
     except OSError as error:
         return ProbeFacts(failure=f"no process could be started for it ({error.strerror or error})")

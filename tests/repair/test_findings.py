@@ -20,9 +20,9 @@ def cache(tmp_path, monkeypatch):
 
 
 def findings(generator):
-    """What is said about this generator; Keras 3.6.0 has a fault of its own that every report names."""
+    """What is said about this generator; Keras 3.0 to 3.6 have a fault of their own that every report names."""
     said = autofix(generator, when="always", verbose=0).repair_report.findings
-    return tuple(sentence for sentence in said if not sentence.startswith("Keras 3.6.0 trains every second epoch"))
+    return tuple(sentence for sentence in said if not re.match(r"Keras 3\.\d\.\d trains every second epoch", sentence))
 
 
 @pytest.mark.parametrize(
