@@ -90,7 +90,7 @@ class PackageFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     generators: tuple[GeneratorCode, ...] = ()
     wants_legacy_keras: bool = False
-    interpreter: Interpreter = Interpreter()
+    interpreter: Interpreter = field(default_factory=Interpreter)
     place: str = ""
     pip: str = "pip"
     unpinned: Mapping[str, str] = field(default_factory=dict)
@@ -188,7 +188,7 @@ def _names(requirements: Iterable[str]) -> list[str]:
     for text in requirements:
         try:
             names.append(str(canonicalize_name(Requirement(text).name)))
-        except InvalidRequirement:
+        except InvalidRequirement:  # noqa: PERF203  # one bad line must not hide the others
             continue
     return names
 
