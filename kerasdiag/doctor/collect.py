@@ -13,8 +13,11 @@ from kerasdiag.doctor.background import Background
 from kerasdiag.doctor.wording import files, size
 from kerasdiag.environment.cold_reads import ReadFacts, measure_reads
 from kerasdiag.environment.data_files import DataFacts, DataRequest, find_data
+from kerasdiag.environment.declared.lists import find_declared
 from kerasdiag.environment.facts import Environment
-from kerasdiag.environment.packages import PackageFacts, find_packages
+from kerasdiag.environment.interpreter import Interpreter
+from kerasdiag.environment.other_python import find_other_python
+from kerasdiag.environment.packages import TENSORFLOW_NAMES, PackageFacts, find_packages
 from kerasdiag.errors import DoctorUsageError
 from kerasdiag.profile import RunProfile
 
@@ -28,12 +31,14 @@ class Sources:
         search_path: Folders in which packages lie; None: those of this interpreter.
         environ: Environment variables; None: those of this process.
         measure_reads: Reads a sample of files and tells how long it took.
+        interpreter: What runs the packages; None: this interpreter.
     """
 
     root: Path = Path("/")
     search_path: tuple[str, ...] | None = None
     environ: Mapping[str, str] | None = None
     measure_reads: Callable[[Sequence[str]], ReadFacts] = measure_reads
+    interpreter: Interpreter | None = None
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,25 @@ class Request:
         data: The files of the training, None: none were named.
         profile: What the training measured, None: no profile was given.
         reads_files: Whether files of the data may be read to measure the disk.
+        python: Another interpreter or environment, whose packages are looked at instead.
+        lists: Lists of packages (requirements, lock files, Dockerfiles) to look at instead.
     """
 
     data: DataRequest | None = None
     profile: RunProfile | None = None
     reads_files: bool = True
+    python: str | None = None
+    lists: tuple[str, ...] = ()
 
 
+_SHOWN = (
+    *TENSORFLOW_NAMES,
+    "tf-nightly",
+    "keras",
+    "tf-keras",
+    "keras-preprocessing",
+    "numpy",
+)  # in the head of a report
 _MACHINE = "machine"
 _DOING = {
     _MACHINE: "looking at the machine",
@@ -89,10 +106,10 @@ class Facts:
         return " and ".join(_DOING[group] for group, task in tasks.items() if not task.is_done)
 
     def raise_wrong_usage(self, until: float) -> None:
-        """Raise DoctorUsageError if the data that the user named do not exist; wait until then to learn it."""
-        task = self._tasks.get("data")
-        if task is not None and task.wait(until) and isinstance(task.error, DoctorUsageError):
-            raise task.error
+        """Raise DoctorUsageError if what the user named does not exist; wait until then to learn it."""
+        for task in (self._tasks[name] for name in ("data", "packages") if name in self._tasks):
+            if task.wait(until) and isinstance(task.error, DoctorUsageError):
+                raise task.error
 
     def in_words(self) -> dict[str, str]:
         """Describe what has been collected, for the head of a report."""
@@ -100,7 +117,12 @@ class Facts:
         done = {group: task.result() for group, task in self._tasks.items() if task.is_done and task.error is None}
         packages: PackageFacts | None = done.get("packages")
         if packages is not None:
-            listed = [f"{name} {version}" for name, version in packages.versions.items()]
+            if packages.place:
+                words = {
+                    "looked at": f"{packages.place}, not this interpreter",
+                    "python": packages.interpreter.in_words(),
+                }
+            listed = [f"{name} {packages.versions[name]}" for name in _SHOWN if name in packages.versions]
             words["packages"] = ", ".join(listed) or "neither TensorFlow nor Keras"
         machine: Environment | None = done.get(_MACHINE)
         if machine is not None:
@@ -118,7 +140,13 @@ class Facts:
         return Environment.collect(self._sources.root)
 
     def _packages(self) -> PackageFacts:
-        return find_packages(self._sources.search_path, self._sources.environ)
+        if self._request.lists:
+            return find_declared(self._request.lists)
+        if self._request.python is None:
+            return find_packages(self._sources.search_path, self._sources.environ, self._sources.interpreter)
+        other = find_other_python(self._request.python)
+        found = find_packages(other.search_path, self._sources.environ, other.interpreter)
+        return dataclasses.replace(found, place=other.place, pip=other.pip)
 
     def _data(self) -> DataFacts:
         assert self._request.data is not None, "the group is absent without data"

@@ -123,7 +123,7 @@ BAD = {
     "folder of a folder": (["--data", "/data/photos", "--directory", "/data"], "/data/photos is a folder"),
     "unknown code": (["--select", "KD999"], "There is no check KD999"),
     "unknown code to ignore": (["--ignore", "KD101,nonsense"], "There is no check nonsense"),
-    "nothing left": (["--select", "KD1", "--ignore", "KD101"], "No check is left"),
+    "nothing left": (["--select", "KD4", "--ignore", "KD401"], "No check is left"),
     "missing profile": (["--profile", "absent.kdprof.json"], "no such file"),
 }  # fmt: skip
 
@@ -163,7 +163,7 @@ def test_list(capsys):
 def test_selections_add_up(capsys):
     """An option may be given twice."""
     assert (
-        main(["doctor", "--list", "--select", "KD1", "--select", "KD3,KD4", "--ignore", "KD302", "--ignore", "KD308"])
+        main(["doctor", "--list", "--select", "KD101", "--select", "KD3,KD4", "--ignore", "KD302", "--ignore", "KD308"])
         == 0
     )
     listed = capsys.readouterr().out.splitlines()[1:]

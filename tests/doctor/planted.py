@@ -8,6 +8,7 @@ from builders import make_reads
 from machines import Machine
 
 from kerasdiag.doctor.collect import Sources
+from kerasdiag.environment.interpreter import Interpreter
 
 OWN_CODE = "import numpy as np\nclass ImageDataGenerator: ...\n"
 SUBCLASSED = "from keras_preprocessing import image\nclass ImageDataGenerator(image.ImageDataGenerator): ...\n"
@@ -19,6 +20,8 @@ class PlantedMachine(Machine):
     def __init__(self, root, mounts="1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw", cores=8):
         super().__init__(root, mounts)
         self.latency_s = 0.0002
+        self.environ = {}
+        self.interpreter = Interpreter("3.12.1", "linux", "x86_64")
         self.write("proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\n")
         self.write("proc/self/cgroup", "0::/job\n")
         self.write("proc/self/status", f"Name:\tpython\nCpus_allowed_list:\t0-{cores - 1}\n")
@@ -29,6 +32,11 @@ class PlantedMachine(Machine):
         for name, version in versions.items():
             text = f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {version}\n"
             self.write(f"site/{name}-{version}.dist-info/METADATA", text)
+        return self
+
+    def python(self, version, system="linux"):
+        """What runs the packages."""
+        self.interpreter = Interpreter(version, system, "x86_64")
         return self
 
     def newest(self):
@@ -51,5 +59,9 @@ class PlantedMachine(Machine):
     def sources(self):
         """What the doctor takes its facts from; reads take ``latency_s``."""
         return Sources(
-            self.root, (str(self.root / "site"),), {}, lambda files: make_reads(self.latency_s, min(64, len(files)))
+            self.root,
+            (str(self.root / "site"),),
+            self.environ,
+            lambda files: make_reads(self.latency_s, min(64, len(files))),
+            self.interpreter,
         )

@@ -1,0 +1,77 @@
+"""KD103: requirements of TensorFlow, Keras and kerasdiag that are not met."""
+
+from __future__ import annotations
+
+from kerasdiag.doctor.check import Answer, check, found, ok, unknown
+from kerasdiag.doctor.installed import TENSORFLOW_FAMILY, absent, finding, install, is_in, packages_of, stated
+from kerasdiag.doctor.requirements import Unmet, unmet_requirements
+from kerasdiag.environment.facts import Environment
+from kerasdiag.environment.packages import PackageFacts
+from kerasdiag.findings import Evidence, Finding, Provenance, Severity
+from kerasdiag.version_facts import tables
+
+_NO_PRICE = "what breaks is an import or a call, not a number of seconds"
+
+
+@check("KD103", "unmet-requirements", needs=("packages",))
+def unmet_requirement(environment: Environment) -> Answer:
+    """A package that TensorFlow, Keras or kerasdiag requires is missing or of another version.
+
+    What it finds:
+        Requirements in the metadata of TensorFlow, Keras, kerasdiag and of all that they require, against what is
+        installed. A note where conda installed the package (it builds with pins of its own), and where what is
+        required is keras-preprocessing and nothing runs it. NumPy, protobuf and Keras have checks of their own.
+
+    Why it matters:
+        pip installs over a requirement with no more than a line in its output, and `--no-deps` says nothing at all. What
+        comes of it is an import that fails, or a fault that no one else has.
+
+    Example:
+        tensorflow 2.15.1 requires ml-dtypes~=0.3.1, but ml-dtypes 0.5.1 is installed.
+
+    Fix:
+        pip install "NAME VERSIONS" as the finding says, or all packages anew in one `pip install` command.
+
+    When to ignore:
+        If you built the package yourself for what is installed, or the training runs and its tests pass.
+    """
+    packages = packages_of(environment)
+    if not any(name in packages.versions for name in (*TENSORFLOW_FAMILY, "keras", "tf-keras", "kerasdiag")):
+        return absent(packages, "tensorflow", "keras")
+    findings = [_finding(one, packages) for one in unmet_requirements(packages) if not _has_own_check(one, packages)]
+    if findings:
+        return found(*findings)
+    if packages.is_declared:
+        return unknown(f"nothing that {packages.place} pins contradicts itself; what it leaves out is not known")
+    return ok("every requirement of TensorFlow and Keras is met")
+
+
+def _has_own_check(unmet: Unmet, packages: PackageFacts) -> bool:
+    """Whether KD104, KD105 or KD107 reports the same pair."""
+    if unmet.package in TENSORFLOW_FAMILY and unmet.name == "protobuf":
+        return True
+    if unmet.package == "tf-keras" and unmet.name == "tensorflow":
+        return True
+    asking = packages.versions[unmet.package]
+    faults = (one for one in tables()["tensorflow_faults"] if one.get("other") == unmet.name)
+    return unmet.package in TENSORFLOW_FAMILY and any(
+        is_in(asking, one) and is_in(unmet.version, one, "other_versions") for one in faults
+    )
+
+
+def _finding(unmet: Unmet, packages: PackageFacts) -> Finding:
+    is_there = "pinned" if packages.is_declared else "installed"
+    instead = f"{unmet.name} {unmet.version} is {is_there}" if unmet.version else "it is not installed"
+    asking = f"{unmet.package} {packages.versions[unmet.package]}"
+    message = f"{asking} requires {unmet.name}{unmet.wanted}, but {instead}."
+    runs_old = any(one.uses_keras_preprocessing for one in packages.generators)
+    is_inert = unmet.name == "keras-preprocessing" and not runs_old
+    if is_inert:
+        message = message[:-1] + "; nothing here runs it."
+    if unmet.package in packages.conda:
+        message = message[:-1] + "; conda installed it, with pins of its own."
+    severity = Severity.INFO if is_inert or unmet.package in packages.conda else Severity.WARN
+    wants = Evidence(f"{asking} asks for {unmet.name}{unmet.wanted} in its metadata", Provenance.DECLARED)
+    remedy = install(packages, "Install a version that fits:", f"{unmet.name}{unmet.wanted}")
+    seen = (wants, *stated(packages, unmet.name))
+    return finding("KD103", severity, message, seen, remedy, _NO_PRICE)
