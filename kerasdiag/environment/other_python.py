@@ -107,7 +107,8 @@ def find_other_python(path: str, asking: Callable[[Path], Asked | None] = ask) -
     if config.get("include-system-site-packages", "").lower() == "true":
         prefixes.append(Path(asked.prefix) if asked else Path(config.get("home", "")).parent)
     version = asked.version if asked else _version_from_layout(prefix, config)
-    folders = list(dict.fromkeys(_site_folders(prefixes, version)))
+    found = {os.path.realpath(folder): folder for folder in reversed([*_site_folders(prefixes, version)])}
+    folders = list(reversed(found.values()))  # lib64 is mostly a link to lib
     if asked is None and not folders:
         raise DoctorUsageError(
             f"--python {path}: this is neither an interpreter that starts nor the folder of a virtual or conda "

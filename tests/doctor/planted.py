@@ -34,6 +34,14 @@ class PlantedMachine(Machine):
             self.write(f"site/{name}-{version}.dist-info/METADATA", text)
         return self
 
+    def package(self, name, version, requires=(), installer="pip"):
+        """One installed package with what it requires."""
+        lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {one}" for one in requires)]
+        folder = f"site/{name.replace('-', '_')}-{version}.dist-info"
+        self.write(f"{folder}/METADATA", "Metadata-Version: 2.1\n" + "\n".join(lines) + "\n\nLong words.\n")
+        self.write(f"{folder}/INSTALLER", f"{installer}\n")
+        return self
+
     def python(self, version, system="linux"):
         """What runs the packages."""
         self.interpreter = Interpreter(version, system, "x86_64")
