@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 
 import pytest
@@ -19,7 +19,7 @@ def faults_of(one):
     if not re.match(r"https://\S+\.\S+", one.get("source", "")):
         yield "no source"
     try:
-        if datetime.date.fromisoformat(one.get("as_of", "")) < datetime.date(2026, 1, 1):
+        if dt.date.fromisoformat(one.get("as_of", "")) < dt.date(2026, 1, 1):
             yield "older than kerasdiag"
     except ValueError:
         yield "no date"

@@ -110,7 +110,15 @@ def test_old_iterators(version, runs, data, status):
 # --- KD103: requirements
 
 
-REQUIRES = {"tensorflow-cpu": ("ml-dtypes~=0.3.1", "numpy<2", "extra-thing ; extra == 'x'", "old ; python_version < '3.9'", "six")}
+REQUIRES = {
+    "tensorflow-cpu": (
+        "ml-dtypes~=0.3.1",
+        "numpy<2",
+        "extra-thing ; extra == 'x'",
+        "old ; python_version < '3.9'",
+        "six",
+    )
+}
 WHOLE = {"tensorflow_cpu": "2.15.1", "ml_dtypes": "0.3.2", "numpy": "1.26.4", "six": "1.16"}
 
 
@@ -118,7 +126,11 @@ WHOLE = {"tensorflow_cpu": "2.15.1", "ml_dtypes": "0.3.2", "numpy": "1.26.4", "s
     ("changed", "status", "message"),
     [
         ({}, OK, ""),
-        ({"ml_dtypes": "0.5.1"}, WARN, "tensorflow-cpu 2.15.1 requires ml-dtypes~=0.3.1, but ml-dtypes 0.5.1 is installed."),
+        (
+            {"ml_dtypes": "0.5.1"},
+            WARN,
+            "tensorflow-cpu 2.15.1 requires ml-dtypes~=0.3.1, but ml-dtypes 0.5.1 is installed.",
+        ),
         ({"ml_dtypes": "0.3.1"}, OK, ""),
         ({"ml_dtypes": "0.3.0"}, WARN, "but ml-dtypes 0.3.0 is installed."),
         ({"six": None}, WARN, "tensorflow-cpu 2.15.1 requires six, but it is not installed."),
@@ -141,7 +153,9 @@ def test_requirements_of_requirements():
         "keras": ("rich[more]", "h5py"), "rich": ("pygments>=2", "absent; extra == 'other'", "markdown; extra == 'more'"),
         "h5py": ("numpy>=1.19",), "unrelated": ("absent",),
     }  # fmt: skip
-    packages = installed(requires=requires, keras="3.15.1", rich="14.0", h5py="3.1", pygments="1.0", numpy="1.18", unrelated="1")
+    packages = installed(
+        requires=requires, keras="3.15.1", rich="14.0", h5py="3.1", pygments="1.0", numpy="1.18", unrelated="1"
+    )
     messages = [finding.message for finding in look("KD103", packages).findings]
     assert messages == [
         "h5py 3.1 requires numpy>=1.19, but numpy 1.18 is installed.",
@@ -157,11 +171,15 @@ def test_every_build_of_tensorflow_is_tensorflow():
     assert look("KD103", installed(requires=requires, keras="2.10.0", tensorflow_cpu="2.9.1")).status is WARN
 
 
-@pytest.mark.parametrize(("conda", "runs", "severity"), [((), (), "info"), ((), ("keras",), "warn"), (("tensorflow",), ("keras",), "info")])
+@pytest.mark.parametrize(
+    ("conda", "runs", "severity"), [((), (), "info"), ((), ("keras",), "warn"), (("tensorflow",), ("keras",), "info")]
+)
 def test_requirements_that_nothing_reaches(conda, runs, severity):
     """An old keras-preprocessing that nothing runs, and what conda built with its own pins, are notes."""
     requires = {"tensorflow": ("keras-preprocessing>=1.1.1",)}
-    packages = installed(requires=requires, conda=conda, runs=runs, tensorflow="2.8.4", keras="2.8.0", keras_preprocessing="1.0.9")
+    packages = installed(
+        requires=requires, conda=conda, runs=runs, tensorflow="2.8.4", keras="2.8.0", keras_preprocessing="1.0.9"
+    )
     assert str(only(look("KD103", packages)).severity) == severity
 
 
@@ -183,7 +201,13 @@ def test_requirements_of_lists(versions, status):
 
 @pytest.mark.parametrize(
     ("tensorflow", "numpy", "status"),
-    [("2.10.1", "2.0.2", ERROR), ("2.17.1", "2.0.0", ERROR), ("2.18.0", "2.0.2", OK), ("2.17.1", "1.26.4", OK), ("2.10.1", "1.20", OK)],
+    [
+        ("2.10.1", "2.0.2", ERROR),
+        ("2.17.1", "2.0.0", ERROR),
+        ("2.18.0", "2.0.2", OK),
+        ("2.17.1", "1.26.4", OK),
+        ("2.10.1", "1.20", OK),
+    ],
 )
 def test_numpy_2(tensorflow, numpy, status):
     """Up to 2.17 and from 2.0.0 on."""
@@ -252,7 +276,11 @@ def test_protobuf_of_lists(protobuf, code):
         ({"tensorflow": "2.15.1", "tensorflow_cpu": "2.15.1"}, {}, WARN),
         ({"tensorflow": "2.15.1", "tf_nightly": "2.16.0.dev1"}, {}, ERROR),
         ({"tensorflow": "2.15.1", "tensorflow_metal": "1.1.0", "tensorflow_io": "0.36"}, {}, OK),
-        ({"tensorflow": "2.15.1", "tensorflow_intel": "2.15.1"}, {"tensorflow": ("tensorflow-intel==2.15.1; x=='y'",)}, OK),
+        (
+            {"tensorflow": "2.15.1", "tensorflow_intel": "2.15.1"},
+            {"tensorflow": ("tensorflow-intel==2.15.1; x=='y'",)},
+            OK,
+        ),
         ({"tensorflow": "2.15.1", "tensorflow_intel": "2.15.1"}, {}, OK),  # by the table
         ({"tensorflow": "2.15.1", "tensorflow_macos": "2.15.1", "tensorflow_metal": "1.1"}, {}, OK),
         ({"tensorflow": "2.15.1", "tensorflow_macos": "2.14.0"}, {}, ERROR),
@@ -316,7 +344,7 @@ def test_which_keras_belongs_to_which_tensorflow(versions, legacy, status):
     answer = look("KD107", installed(legacy=legacy, **versions))
     assert answer.status is status
     if status is ERROR and legacy:
-        assert only(answer).remedy.code == ("pip install \"tf-keras~=2.16.0\"",)
+        assert only(answer).remedy.code == ('pip install "tf-keras~=2.16.0"',)
 
 
 @pytest.mark.parametrize(
@@ -366,7 +394,10 @@ def test_jpeg_libraries(library, status):
     assert look("KD109", installed(pillow="8.4.0", jpeg=library)).status is status
 
 
-@pytest.mark.parametrize(("kind", "status"), [("image-data-generator", WARN), ("python-generator", WARN), ("tf-data", INFO), ("arrays", INFO)])
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("image-data-generator", WARN), ("python-generator", WARN), ("tf-data", INFO), ("arrays", INFO)],
+)
 def test_jpeg_that_python_does_not_read(kind, status):
     """A tf.data input decodes with TensorFlow's own library."""
     profile = make_profile(training_input=make_input(kind))
@@ -414,7 +445,14 @@ def test_pynvml(versions, status):
 
 @pytest.mark.parametrize(
     ("tensorflow", "python", "count"),
-    [("2.3.4", "3.8", 2), ("2.2.0", "3.8", 1), ("2.12.0", "3.11.7", 1), ("2.12.0", "3.10.1", 0), ("2.15.1", "3.11.7", 0), ("2.21.0", None, 0)],
+    [
+        ("2.3.4", "3.8", 2),
+        ("2.2.0", "3.8", 1),
+        ("2.12.0", "3.11.7", 1),
+        ("2.12.0", "3.10.1", 0),
+        ("2.15.1", "3.11.7", 0),
+        ("2.21.0", None, 0),
+    ],
 )
 def test_reports(tensorflow, python, count):
     """Notes with links, in which nothing is certain."""

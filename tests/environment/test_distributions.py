@@ -71,7 +71,11 @@ def test_what_is_required(tmp_path):
     text = "Name: a\nLicense: MIT\n  Requires-Dist: not-this\nRequires-Dist: b>=1\nRequires-Dist: c ; extra == 'x'\n\nRequires-Dist: d\n"
     write(tmp_path, "a-1.0.dist-info/METADATA", text)
     write(tmp_path, "e-1.0.egg-info/PKG-INFO")
-    write(tmp_path, "e-1.0.egg-info/requires.txt", "six\n\n[image]\nPillow>=5\n\n[:python_version < '3']\nenum34\n[t:os_name == 'nt']\nw")
+    write(
+        tmp_path,
+        "e-1.0.egg-info/requires.txt",
+        "six\n\n[image]\nPillow>=5\n\n[:python_version < '3']\nenum34\n[t:os_name == 'nt']\nw",
+    )
     found = find_distributions([str(tmp_path)])
     assert found["a"].requires() == ("b>=1", "c ; extra == 'x'")
     assert found["e"].requires() == (
@@ -91,7 +95,11 @@ def test_as_importlib_sees_this_environment():
 
 def test_facts_of_packages(tmp_path):
     """Requirements of TensorFlow's closure, who installed what, and the JPEG library of Pillow."""
-    write(tmp_path, "tensorflow-2.15.1.dist-info/METADATA", "Name: tensorflow\nRequires-Dist: NumPy<2\nRequires-Dist: !!\n")
+    write(
+        tmp_path,
+        "tensorflow-2.15.1.dist-info/METADATA",
+        "Name: tensorflow\nRequires-Dist: NumPy<2\nRequires-Dist: !!\n",
+    )
     write(tmp_path, "tensorflow-2.15.1.dist-info/INSTALLER", "conda\n")
     write(tmp_path, "numpy-1.26.4.dist-info/METADATA", "Name: numpy\n")
     write(tmp_path, "other-1.0.dist-info/METADATA", "Name: other\nRequires-Dist: absent\n")

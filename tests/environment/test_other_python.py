@@ -28,7 +28,9 @@ def test_a_real_environment(tmp_path):
     """A virtual environment, by its folder and by its interpreter; nothing of its packages is run."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "env")], check=True)
     (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
-    write(site, "evil.pth", f"import pathlib; pathlib.Path({str(tmp_path / 'was-run')!r}).touch()\nadded\nabsent\n# x\n")
+    write(
+        site, "evil.pth", f"import pathlib; pathlib.Path({str(tmp_path / 'was-run')!r}).touch()\nadded\nabsent\n# x\n"
+    )
     (site / "added").mkdir()
     for name in ("env", "env/bin/python"):
         found = find_other_python(str(tmp_path / name))
@@ -80,7 +82,10 @@ def test_two_versions_below_one_prefix(tmp_path):
     write(tmp_path, "bin/python3.11")
     answer = Asked("3.11.7", "linux", "cpython", str(tmp_path), str(tmp_path / "bin/python3.11"))
     found = find_other_python(str(tmp_path / "bin/python3.11"), lambda executable: answer)
-    assert found.search_path == (str(tmp_path / "lib/python3.11/site-packages"), str(tmp_path / "lib/python3/dist-packages"))
+    assert found.search_path == (
+        str(tmp_path / "lib/python3.11/site-packages"),
+        str(tmp_path / "lib/python3/dist-packages"),
+    )
 
 
 def test_a_launcher_stands_elsewhere(tmp_path):
@@ -89,7 +94,8 @@ def test_a_launcher_stands_elsewhere(tmp_path):
     write(tmp_path, "shims/python3.7")
     prefix = tmp_path / "versions/3.7.16"
     found = find_other_python(
-        str(tmp_path / "shims/python3.7"), lambda _: Asked("3.7.16", "linux", "cpython", str(prefix), str(prefix / "bin/python"))
+        str(tmp_path / "shims/python3.7"),
+        lambda _: Asked("3.7.16", "linux", "cpython", str(prefix), str(prefix / "bin/python")),
     )
     assert found.search_path == (str(prefix / "lib/python3.7/site-packages"),)
 
