@@ -26,7 +26,7 @@ def absent(packages: PackageFacts, *names: str) -> Answer:
     for name in names:
         if name in packages.unpinned:
             return unknown(f"{packages.place}: {packages.unpinned[name]}")
-    return unknown(f"{packages.place} does not say which {names[0]}")
+    return unknown(f"which {names[0]} is not stated in {packages.place}")
 
 
 def is_in(version: str | None, entry: Entry, column: str = "versions") -> bool:
@@ -47,7 +47,7 @@ def stated(packages: PackageFacts, *names: str) -> tuple[Evidence, ...]:
 def install(packages: PackageFacts, text: str, *requirements: str) -> Remedy:
     """Return what to type, or to write into the list, to have these versions."""
     if packages.is_declared:
-        return Remedy(f"{text} In {packages.place}:", requirements, safe=False)
+        return Remedy(f"{text.rstrip(':.')}, in {packages.place}:", requirements, safe=False)
     quoted = " ".join(f'"{one}"' if set(one) & set("<>=!~[") else one for one in requirements)
     return Remedy(text, (f"{packages.pip} install {quoted}",), safe=False)
 

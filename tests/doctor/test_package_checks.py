@@ -82,7 +82,7 @@ def test_the_slow_list_in_environments_that_are_lists(versions, status):
     if status is WARN:
         finding = only(answer)
         assert finding.remedy.code == ("keras-preprocessing==1.1.2",)
-        assert "In requirements.txt:" in finding.remedy.text
+        assert finding.remedy.text.endswith(", in requirements.txt:")
 
 
 def look_101(packages):
@@ -330,6 +330,8 @@ def test_a_profile_of_a_tensorflow_that_is_not_here():
     [
         ({"tensorflow": "2.15.1", "keras": "3.0.5"}, False, ERROR),
         ({"tensorflow": "2.15.1", "keras": "2.15.0"}, False, OK),
+        ({"tensorflow": "2.6.0", "keras": "3.0.5"}, False, ERROR),
+        ({"tensorflow": "2.5.3", "keras": "3.0.5"}, False, OK),  # Keras lies inside
         ({"tensorflow": "2.16.1", "keras": "2.15.0"}, False, ERROR),
         ({"tensorflow": "2.16.1", "keras": "3.0.5"}, False, OK),
         ({"tensorflow": "2.16.1", "keras": "3.0.5"}, True, ERROR),  # no tf-keras
@@ -426,6 +428,14 @@ def test_pillow_of_lists(version, system, status):
 def test_scipy(versions, profile, status):
     """Missing where a generator could want it; a profile shows that this one did not."""
     assert look("KD110", installed(**versions), profile=make_profile() if profile else None).status is status
+
+
+@pytest.mark.parametrize(
+    ("keras", "end"), [("3.0.0", "if it rotates, shifts, shears or zooms."), ("2.15.0", "at its first batch.")]
+)
+def test_what_needs_scipy(keras, end):
+    """In Keras 2 every image passes the function that asks for it."""
+    assert only(look("KD110", installed(keras=keras, pillow="12.0"))).message.endswith(end)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def slow_jpeg_library(environment: Environment) -> Answer:
 
 @check("KD110", "affine-without-scipy", needs=("packages",), uses=("profile",))
 def affine_without_scipy(environment: Environment) -> Answer:
-    """SciPy is missing, which ImageDataGenerator needs to rotate, shift, shear or zoom.
+    """SciPy is missing, which ImageDataGenerator needs to warp images (in Keras 2 for every image).
 
     What it finds:
         Keras or TensorFlow and Pillow without SciPy, unless the profile shows that the generator runs without it.
@@ -72,7 +72,8 @@ def affine_without_scipy(environment: Environment) -> Answer:
 
     Why it matters:
         The generator is made without a complaint; the first batch then raises an ImportError, after the model was built
-        and the data were listed.
+        and the data were listed. In Keras 2 and keras-preprocessing every image passes the function that asks for
+        SciPy, augmented or not; in Keras 3 only those that are warped.
 
     Example:
         scipy is not installed: ImageDataGenerator of keras 3.15.1 raises ImportError at its first batch if it
@@ -82,7 +83,7 @@ def affine_without_scipy(environment: Environment) -> Answer:
         pip install scipy. autofix needs none for these augmentations where Numba is installed.
 
     When to ignore:
-        If no generator augments, or it only flips and rescales.
+        If no script makes an ImageDataGenerator; on Keras 3 also if it only flips and rescales.
     """
     packages = packages_of(environment)
     if "scipy" in packages.versions:
@@ -95,11 +96,13 @@ def affine_without_scipy(environment: Environment) -> Answer:
     if data is not None:
         return skipped(f"the training of the profile ran on its input ({data.kind}) as it is")
     keras = packages.generators[0]
+    always = entry("scipy-always")
+    fault = always if is_in(keras.version, always) else entry("scipy-for-affine")
+    where = "." if fault is always else " if it rotates, shifts, shears or zooms."
     message = (
         f"scipy is not installed: ImageDataGenerator of {keras.package} {keras.version} raises ImportError at its "
-        "first batch if it rotates, shifts, shears or zooms."
+        f"first batch{where}"
     )
     evidence = (*stated(packages, keras.package, "pillow"), Evidence("scipy is not installed", Provenance.DECLARED))
-    remedy = install(packages, "If a generator augments:", "scipy")
-    fault = entry("scipy-for-affine")
+    remedy = install(packages, "If a generator is used:", "scipy")
     return found(finding("KD110", Severity.INFO, message, evidence, remedy, "an error, not a loss of time", fault))

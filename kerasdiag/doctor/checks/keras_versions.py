@@ -40,6 +40,8 @@ def unfit_keras(environment: Environment) -> Answer:
     if packages.tensorflow is None:
         return absent(packages, "tensorflow")
     name, version = packages.tensorflow
+    if packages.keras == packages.tensorflow:
+        return ok(f"{name} {version} has Keras inside")
     if packages.wants_legacy_keras and is_in(version, entry("legacy-keras-needs-tf-keras")):
         if "tf-keras" not in packages.versions:
             return (
@@ -108,6 +110,8 @@ def workers_hang(environment: Environment) -> Answer:
     packages = packages_of(environment)
     version = packages.versions.get("keras")
     if version is None:
+        if packages.keras is not None and packages.keras == packages.tensorflow:
+            return ok(f"{' '.join(packages.keras)} has Keras 2 inside")
         return absent(packages, "keras")
     profile = environment.profile
     data = profile.training_input if profile is not None else None
