@@ -80,7 +80,8 @@ def ask(executable: Path) -> Asked | None:
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if done.returncode != 0 or len(lines) != 5 or not re.fullmatch(r"\d+(\.\d+)+", lines[0]):
         return None
-    return Asked(*lines)
+    system = "linux" if lines[1].startswith("linux") else lines[1]  # linux2 on Python 2
+    return Asked(lines[0], system, *lines[2:])
 
 
 def find_other_python(path: str, asking: Callable[[Path], Asked | None] = ask) -> OtherPython:

@@ -19,8 +19,9 @@ def unmet_requirement(environment: Environment) -> Answer:
 
     What it finds:
         Requirements in the metadata of TensorFlow, Keras, kerasdiag and of all that they require, against what is
-        installed. A note where conda installed the package (it builds with pins of its own), and where what is
-        required is keras-preprocessing and nothing runs it. NumPy, protobuf and Keras have checks of their own.
+        installed. A note where conda installed the package (it builds with pins of its own), where what is required
+        is keras-preprocessing and nothing runs it, and for what TensorFlow does not load to train, such as libclang.
+        NumPy, protobuf and Keras have checks of their own.
 
     Why it matters:
         pip installs over a requirement with no more than a line in its output, and `--no-deps` says nothing at all. What
@@ -38,9 +39,15 @@ def unmet_requirement(environment: Environment) -> Answer:
     packages = packages_of(environment)
     if not any(name in packages.versions for name in (*TENSORFLOW_FAMILY, "keras", "tf-keras", "kerasdiag")):
         return absent(packages, "tensorflow", "keras")
-    findings = [_finding(one, packages) for one in unmet_requirements(packages) if not _has_own_check(one, packages)]
-    if findings:
-        return found(*findings)
+    unmet = [one for one in unmet_requirements(packages) if not _has_own_check(one, packages)]
+    if unmet:
+        # What is missing is one finding for each package that asks; of a wrong version each is a matter of its own.
+        groups: dict[tuple[str, Severity], list[Unmet]] = {}
+        for one in unmet:
+            if one.version is None:
+                groups.setdefault((one.package, _severity(one, packages)), []).append(one)
+        wrong = [_wrong_version(one, packages) for one in unmet if one.version is not None]
+        return found(*wrong, *(_missing(group, packages, severity) for (_, severity), group in groups.items()))
     if packages.is_declared:
         return unknown(f"nothing that {packages.place} pins contradicts itself; what it leaves out is not known")
     return ok("every requirement of TensorFlow and Keras is met")
@@ -59,19 +66,44 @@ def _has_own_check(unmet: Unmet, packages: PackageFacts) -> bool:
     )
 
 
-def _finding(unmet: Unmet, packages: PackageFacts) -> Finding:
-    is_there = "pinned" if packages.is_declared else "installed"
-    instead = f"{unmet.name} {unmet.version} is {is_there}" if unmet.version else "it is not installed"
-    asking = f"{unmet.package} {packages.versions[unmet.package]}"
-    message = f"{asking} requires {unmet.name}{unmet.wanted}, but {instead}."
+def _severity(unmet: Unmet, packages: PackageFacts) -> Severity:
+    """A note where nothing is reached: conda's own pins, what nothing runs, what TensorFlow does not load to train."""
     runs_old = any(one.uses_keras_preprocessing for one in packages.generators)
     is_inert = unmet.name == "keras-preprocessing" and not runs_old
-    if is_inert:
-        message = message[:-1] + "; nothing here runs it."
-    if unmet.package in packages.conda:
-        message = message[:-1] + "; conda installed it, with pins of its own."
-    severity = Severity.INFO if is_inert or unmet.package in packages.conda else Severity.WARN
+    rarely = {one["package"] for one in tables()["tensorflow_rarely_imports"]}
+    is_rare = unmet.package in TENSORFLOW_FAMILY and unmet.name in rarely
+    return Severity.INFO if is_inert or is_rare or unmet.package in packages.conda else Severity.WARN
+
+
+def _wrong_version(unmet: Unmet, packages: PackageFacts) -> Finding:
+    asking = f"{unmet.package} {packages.versions[unmet.package]}"
+    verb = "pinned" if packages.is_declared else "installed"
+    message = f"{asking} requires {unmet.name}{unmet.wanted}, but {unmet.name} {unmet.version} is {verb}."
     wants = Evidence(f"{asking} asks for {unmet.name}{unmet.wanted} in its metadata", Provenance.DECLARED)
+    seen = (wants, *stated(packages, unmet.name), *_why_a_note(unmet, packages))
     remedy = install(packages, "Install a version that fits:", f"{unmet.name}{unmet.wanted}")
-    seen = (wants, *stated(packages, unmet.name))
-    return finding("KD103", severity, message, seen, remedy, _NO_PRICE)
+    return finding("KD103", _severity(unmet, packages), message, seen, remedy, _NO_PRICE)
+
+
+def _missing(group: list[Unmet], packages: PackageFacts, severity: Severity) -> Finding:
+    asking = f"{group[0].package} {packages.versions[group[0].package]}"
+    wanted = [f"{one.name}{one.wanted}" for one in group]
+    names = ", ".join(one.name for one in group)
+    message = (
+        f"{asking} requires {names}, but {'it is' if len(group) == 1 else f'these {len(group)} are'} not installed."
+    )
+    wants = Evidence(f"{asking} asks for {', '.join(wanted)} in its metadata", Provenance.DECLARED)
+    reasons = dict.fromkeys(fact for one in group for fact in _why_a_note(one, packages))
+    remedy = install(packages, "Install them:" if len(group) > 1 else "Install it:", *wanted)
+    return finding("KD103", severity, message, (wants, *reasons), remedy, _NO_PRICE)
+
+
+def _why_a_note(unmet: Unmet, packages: PackageFacts) -> tuple[Evidence, ...]:
+    if unmet.package in packages.conda:
+        return (Evidence(f"conda installed {unmet.package}, with pins of its own", Provenance.DECLARED),)
+    if _severity(unmet, packages) is Severity.WARN:
+        return ()
+    if unmet.name == "keras-preprocessing":
+        return (Evidence("nothing here runs keras-preprocessing", Provenance.INFERRED),)
+    rows = (one for one in tables()["tensorflow_rarely_imports"] if one["package"] == unmet.name)
+    return tuple(Evidence(one["measured"], Provenance.MEASURED) for one in rows)
