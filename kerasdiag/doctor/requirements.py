@@ -46,8 +46,9 @@ def unmet_requirements(packages: PackageFacts) -> list[Unmet]:
         seen.add((package, extra))
         for requirement in _asked(packages, package, extra):
             name = str(canonicalize_name(requirement.name))
-            version = _version(packages, name)
-            todo += [(name, one) for one in ("", *requirement.extras)] if version is not None else []
+            provider = _provider(packages, name)
+            version = packages.versions[provider] if provider else None
+            todo += [(provider, one) for one in ("", *requirement.extras)] if provider else []
             if version is None and packages.is_declared:
                 continue
             if version is None or version_matches(version, str(requirement.specifier)) is False:
@@ -76,8 +77,7 @@ def _asked(packages: PackageFacts, package: str, extra: str) -> Iterator[Require
             yield requirement
 
 
-def _version(packages: PackageFacts, name: str) -> str | None:
-    """Version of what is there under this name; every build of TensorFlow is TensorFlow."""
-    if name == "tensorflow":
-        return next((packages.versions[one] for one in TENSORFLOW_FAMILY if one in packages.versions), None)
-    return packages.versions.get(name)
+def _provider(packages: PackageFacts, name: str) -> str | None:
+    """What is there under this name; every build of TensorFlow is TensorFlow."""
+    candidates = TENSORFLOW_FAMILY if name == "tensorflow" else (name,)
+    return next((one for one in candidates if one in packages.versions), None)

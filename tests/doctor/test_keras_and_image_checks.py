@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from builders import make_input, make_packages, make_profile
+from builders import make_data, make_input, make_packages, make_profile
 from doctor.package_answers import ERROR, INFO, NOT_TOLD, OK, SKIPPED, WARN, declared, installed, look, only
 
 from kerasdiag.environment.interpreter import Interpreter
@@ -90,6 +90,22 @@ def test_jpeg_that_python_does_not_read(kind, status):
     """A tf.data input decodes with TensorFlow's own library."""
     profile = make_profile(training_input=make_input(kind))
     assert look("KD109", installed(pillow="8.4.0", jpeg="libjpeg.9.dylib"), profile=profile).status is status
+
+
+@pytest.mark.parametrize(
+    ("mean_bytes", "name", "severity", "cost_s"),
+    [
+        (133e3, "a.jpg", "warn", 31.92),
+        (22e3, "a.JPEG", "warn", 5.28),
+        (21e3, "a.jpg", "info", 5.04),
+        (133e3, "a.png", "info", None),
+    ],
+)
+def test_what_the_jpeg_library_costs(mean_bytes, name, severity, cost_s):
+    """By the size of the files; small ones are a note, and other formats have no price."""
+    data = make_data(mean_bytes=mean_bytes, sample=(f"/data/{name}",))
+    finding = only(look("KD109", installed(pillow="8.4.0", jpeg="libjpeg.9.dylib"), data=data))
+    assert (str(finding.severity), finding.price.value) == (severity, cost_s and pytest.approx(cost_s))
 
 
 @pytest.mark.parametrize(
