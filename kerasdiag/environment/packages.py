@@ -158,9 +158,13 @@ def declared_packages(
         place: The lists, in words.
         environ: Environment variables that they set.
     """
-    generators = tuple(_generator_code(*offered, ()) for offered in _offering(PackageFacts(versions)))
+    found = PackageFacts(versions)
+    generators = [_generator_code(*offered, ()) for offered in _offering(found)]
+    if not generators and found.tensorflow:
+        # pip brings the Keras that this TensorFlow requires.
+        generators = [_generator_code("tensorflow-with-keras", *found.tensorflow, ())]
     return PackageFacts(
-        versions, generators, interpreter=interpreter, place=place, pip="", unpinned=unpinned, is_declared=True,
+        versions, tuple(generators), interpreter=interpreter, place=place, pip="", unpinned=unpinned, is_declared=True,
         **_variables(environ),
     )  # fmt: skip
 
@@ -215,7 +219,7 @@ def _offering(found: PackageFacts) -> list[tuple[str, str, str]]:
 
 
 def _generator_code(package: str, distribution: str, version: str, search_path: Sequence[str]) -> GeneratorCode:
-    for name in _GENERATOR_FILES[package]:
+    for name in _GENERATOR_FILES.get(package, ()):
         for folder in search_path:
             file = Path(folder or ".") / name
             try:

@@ -40,6 +40,9 @@ def test_a_range_is_said():
         ({"keras": "2.9.0", "keras_preprocessing": "1.0.9"}, INFO),  # its own code
         ({"tensorflow": "2.15.1", "keras": "2.15.0"}, OK),
         ({"tensorflow": "2.0.0"}, NOT_TOLD),  # pip brings one
+        ({"tensorflow": "2.10.1"}, OK),  # pip brings a Keras with its own code
+        ({"tensorflow": "2.10.1", "keras_preprocessing": "1.0.9"}, INFO),
+        ({"tensorflow": "2.8.4", "keras_preprocessing": "1.0.9"}, WARN),
         ({"tensorflow": "2.0.0", "keras_preprocessing": "1.1.2"}, OK),
     ],
 )
@@ -236,6 +239,19 @@ def test_protobuf(tensorflow, protobuf, wanted, environ, status):
     assert answer.status is status
     if status is ERROR:
         assert only(answer).remedy.code[0].startswith('pip install "protobuf')
+
+
+def test_the_variable_is_needed_until_protobuf_fits():
+    """Without it TensorFlow 2.10 cannot be imported with protobuf 4: first the one, then the other."""
+    packages = installed(
+        requires={"tensorflow": ("protobuf<3.20",)}, environ=FORCED, tensorflow="2.10.1", protobuf="4.25.8"
+    )
+    remedy = only(look("KD105", packages)).remedy
+    assert remedy.code == ('pip install "protobuf<3.20"', "unset PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION")
+    packages = installed(
+        requires={"tensorflow": ("protobuf<3.20",)}, environ=FORCED, tensorflow="2.10.1", protobuf="3.19.6"
+    )
+    assert only(look("KD105", packages)).remedy.code == ("unset PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION",)
 
 
 @pytest.mark.parametrize(("protobuf", "code"), [("4.25.8", "protobuf<4"), ("3.19.6", None)])

@@ -105,7 +105,7 @@ def unfit_protobuf(environment: Environment) -> Answer:
         message = f"{name} {version} cannot be imported with protobuf {protobuf}."
         return found(finding("KD105", severity, message, seen, remedy, _NO_IMPORT, hits[0]))
     if is_forced and runs_tensorflow(environment):
-        return found(_forced(protobuf, seen))
+        return found(_forced(protobuf, seen, remedy.code if unmet or hits else ()))
     if unmet is not None:
         instead = f"protobuf {protobuf}" if protobuf else "no protobuf"
         message = f"{name} {version} asks for protobuf{wanted}, and has {instead}."
@@ -123,12 +123,13 @@ def _is_forced(environ: Mapping[str, str]) -> bool:
     return environ.get(fault["variable"], "").lower() == str(fault["value"])
 
 
-def _forced(protobuf: str | None, seen: tuple[Evidence, ...]) -> Finding:
+def _forced(protobuf: str | None, seen: tuple[Evidence, ...], first: tuple[str, ...]) -> Finding:
     fault = entry("protobuf-python")
     setting = f"{fault['variable']}={fault['value']}"
     which = f"protobuf {protobuf}" if protobuf else "protobuf"
     message = f"{setting} makes {which} read and write every message in pure Python."
-    remedy = Remedy("Take it out of the environment:", (f"unset {fault['variable']}",), safe=True)
+    text = "Install a protobuf that needs no such help, then take it out" if first else "Take it out"
+    remedy = Remedy(f"{text} of the environment:", (*first, f"unset {fault['variable']}"), safe=not first)
     is_set = Evidence(f"{setting} is set", Provenance.DECLARED)
     price = "it depends on how many messages Python reads"
     return finding("KD105", Severity.WARN, message, (is_set, *seen), remedy, price, fault)
