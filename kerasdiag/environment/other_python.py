@@ -175,18 +175,15 @@ def _site_folders(prefixes: list[Path], version: str | None) -> Iterator[Path]:
 
 
 def _path_lines(folder: Path) -> Iterator[Path]:
-    """Folders that ``.pth`` files add; lines with code are left alone."""
+    """Folders that ``.pth`` files add; their lines of code are no folders, and are not run."""
     for file in _glob(folder, "*.pth"):
         try:
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             continue
         for line in lines:
-            text = line.strip()
-            if text and not text.startswith(("#", "import ", "import\t")) and "\0" not in text:
-                added = folder / text
-                if _is_folder(added):
-                    yield added
+            if line.strip() and _is_folder(folder / line.strip()):
+                yield folder / line.strip()
 
 
 def _is_folder(path: Path) -> bool:

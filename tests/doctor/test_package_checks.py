@@ -281,6 +281,7 @@ def test_protobuf_of_lists(protobuf, code):
         ({"tensorflow": "2.15.1", "tensorflow_macos": "2.15.1", "tensorflow_metal": "1.1"}, {}, OK),
         ({"tensorflow": "2.15.1", "tensorflow_macos": "2.14.0"}, {}, ERROR),
         ({"tensorflow_macos": "2.16.2", "tensorflow": "2.16.2"}, {"tensorflow-macos": ("tensorflow ==2.16.2",)}, OK),
+        ({"tensorflow": "2.19.1", "tensorflow_intel": "2.19.1"}, {"tensorflow": ("tensorflow_intel ==2.19.1",)}, OK),
         ({"tensorflow": "2.10.1", "tensorflow_intel": "2.10.1"}, {}, WARN),  # 2.10 brings none
     ],
 )
