@@ -102,8 +102,11 @@ def write_photos(folder, count, size=(375, 500), seed=0):
     return paths
 
 
-def make_packages(*, wants_legacy_keras=False, preprocessing_runs_in=(), **versions):
-    """Installed packages by name; ``_`` stands for ``-``. The newest ones are there unless others are named."""
+def make_packages(*, wants_legacy_keras=False, preprocessing_runs_in=(), facts=None, **versions):
+    """Installed packages by name; ``_`` stands for ``-``. The newest ones are there unless others are named.
+
+    ``facts`` are the other attributes of PackageFacts.
+    """
     named = {name.replace("_", "-"): version for name, version in versions.items()}
     named = named or {"tensorflow": "2.21.0", "keras": "3.15.1"}
     generators = tuple(
@@ -111,7 +114,7 @@ def make_packages(*, wants_legacy_keras=False, preprocessing_runs_in=(), **versi
         for name, version in named.items()
         if name == "keras" or name in preprocessing_runs_in
     )
-    return PackageFacts(named, generators, wants_legacy_keras)
+    return PackageFacts(named, generators, wants_legacy_keras, **(facts or {}))
 
 
 def make_storage(storage_class=StorageClass.NVME, **facts):

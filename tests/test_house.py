@@ -26,6 +26,7 @@ LAYERS = (
     ("profile_cache",),
     ("diagnosis", "next_step", "demand"),
     ("profile", "profile_json", "input_identity", "spec", "stage_timing", "ceilings", "environment", "findings"),
+    ("version_facts",),
     ("errors", "compat", "fit_call", "random_streams", "write_text"),
 )
 INDEPENDENT = ("profiler", "doctor", "repair")

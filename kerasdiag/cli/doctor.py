@@ -28,6 +28,9 @@ process of its own only.
     kerasdiag doctor --data train.csv --x-col path --directory photos/
     kerasdiag doctor --data photos/ --profile run.kdprof.json
                                                   what your training waited decides what matters
+    kerasdiag doctor --python .venv               the packages of another Python, seen from outside
+    kerasdiag doctor -r requirements.txt -r Dockerfile
+                                                  packages that nobody has installed yet
     kerasdiag doctor --format json --fail-on warn for scripts
     kerasdiag doctor --format markdown            to paste into an issue, without names of yours
     kerasdiag explain KD301                       everything about one check
@@ -56,6 +59,13 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
     look.add_argument("--profile", type=Path, metavar="FILE", help="a saved profile of the training")
     look.add_argument("--no-io", action="store_true", help="read no file of the data")
     look.add_argument("--no-probe", action="store_true", help="do not start TensorFlow in another process")
+    look.add_argument(
+        "--python", metavar="EXE", help="look at the packages of this interpreter or environment folder instead"
+    )
+    look.add_argument(
+        "-r", "--requirement", action="append", default=[], metavar="FILE",
+        help="look at a list instead: requirements, a lock file, environment.yml, a Dockerfile; may be repeated",
+    )  # fmt: skip
     choose = parser.add_argument_group("which checks")
     choose.add_argument("--select", type=_codes, action="extend", metavar="CODES", help="only these, such as KD101,KD3")
     choose.add_argument("--ignore", type=_codes, action="extend", metavar="CODES", help="not these")
@@ -129,7 +139,16 @@ def _request(arguments: argparse.Namespace) -> Request:
     elif arguments.x_col is not None or arguments.directory is not None:
         raise DoctorUsageError("--x-col and --directory belong to --data FILE.csv, which is missing.")
     profile = RunProfile.load(arguments.profile) if arguments.profile is not None else None
-    return Request(data, profile, reads_files=not arguments.no_io, probes=not arguments.no_probe)
+    if arguments.python is not None and arguments.requirement:
+        raise DoctorUsageError("--python and -r name two environments. Give one of them.")
+    return Request(
+        data,
+        profile,
+        reads_files=not arguments.no_io,
+        probes=not arguments.no_probe,
+        python=arguments.python,
+        lists=tuple(arguments.requirement),
+    )
 
 
 def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:

@@ -16,10 +16,13 @@ from kerasdiag.doctor.wording import files, size
 from kerasdiag.environment.cache_target import CacheFacts, find_cache
 from kerasdiag.environment.cold_reads import ReadFacts, measure_reads
 from kerasdiag.environment.data_files import DataFacts, DataRequest, find_data
+from kerasdiag.environment.declared.lists import find_declared
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.gpus import GpuFacts, find_gpus, load_nvml
+from kerasdiag.environment.interpreter import Interpreter
 from kerasdiag.environment.limits import LimitFacts, find_limits
-from kerasdiag.environment.packages import PackageFacts, find_packages
+from kerasdiag.environment.other_python import find_other_python
+from kerasdiag.environment.packages import TENSORFLOW_NAMES, PackageFacts, find_packages
 from kerasdiag.environment.pressure import PressureFacts, watch_pressure
 from kerasdiag.environment.scanners import ScannerFacts, find_scanners
 from kerasdiag.environment.tensorflow_build import TensorFlowBuild, cuda_libraries, find_build
@@ -39,6 +42,7 @@ class Sources:
         measure_reads: Reads a sample of files and tells how long it took.
         load_nvml: Returns the module pynvml, or something like it.
         probe: Asks TensorFlow in another process, given the libraries to try.
+        interpreter: What runs the packages; None: this interpreter.
     """
 
     root: Path = Path("/")
@@ -47,6 +51,7 @@ class Sources:
     measure_reads: Callable[[Sequence[str]], ReadFacts] = measure_reads
     load_nvml: Callable[[], Any] = load_nvml  # Any: pynvml has no type stubs
     probe: Callable[[Sequence[str]], ProbeFacts] = probe_tensorflow
+    interpreter: Interpreter | None = None
 
 
 @dataclass(frozen=True)
@@ -58,14 +63,26 @@ class Request:
         profile: What the training measured, None: no profile was given.
         reads_files: Whether files of the data may be read to measure the disk.
         probes: Whether TensorFlow may be started in another process.
+        python: Another interpreter or environment, whose packages are looked at instead.
+        lists: Lists of packages (requirements, lock files, Dockerfiles) to look at instead.
     """
 
     data: DataRequest | None = None
     profile: RunProfile | None = None
     reads_files: bool = True
     probes: bool = True
+    python: str | None = None
+    lists: tuple[str, ...] = ()
 
 
+_SHOWN = (
+    *TENSORFLOW_NAMES,
+    "tf-nightly",
+    "keras",
+    "tf-keras",
+    "keras-preprocessing",
+    "numpy",
+)  # in the head of a report
 _MACHINE = "machine"
 _DOING = {
     _MACHINE: "looking at the machine",
@@ -129,10 +146,10 @@ class Facts:
         return " and ".join(_DOING[group] for group, task in tasks.items() if not task.is_done)
 
     def raise_wrong_usage(self, until: float) -> None:
-        """Raise DoctorUsageError if the data that the user named do not exist; wait until then to learn it."""
-        task = self._tasks.get("data")
-        if task is not None and task.wait(until) and isinstance(task.error, DoctorUsageError):
-            raise task.error
+        """Raise DoctorUsageError if what the user named does not exist; wait until then to learn it."""
+        for task in (self._tasks[name] for name in ("data", "packages") if name in self._tasks):
+            if task.wait(until) and isinstance(task.error, DoctorUsageError):
+                raise task.error
 
     def in_words(self) -> dict[str, str]:
         """Describe what has been collected, for the head of a report."""
@@ -140,7 +157,12 @@ class Facts:
         done = {group: task.result() for group, task in self._tasks.items() if task.is_done and task.error is None}
         packages: PackageFacts | None = done.get("packages")
         if packages is not None:
-            listed = [f"{name} {version}" for name, version in packages.versions.items()]
+            if packages.place:
+                words = {
+                    "looked at": f"{packages.place}, not this interpreter",
+                    "python": packages.interpreter.in_words(),
+                }
+            listed = [f"{name} {packages.versions[name]}" for name in _SHOWN if name in packages.versions]
             words["packages"] = ", ".join(listed) or "neither TensorFlow nor Keras"
         machine: Environment | None = done.get(_MACHINE)
         if machine is not None:
@@ -161,7 +183,13 @@ class Facts:
         return Environment.collect(self._sources.root)
 
     def _packages(self) -> PackageFacts:
-        return find_packages(self._sources.search_path, self._sources.environ)
+        if self._request.lists:
+            return find_declared(self._request.lists)
+        if self._request.python is None:
+            return find_packages(self._sources.search_path, self._sources.environ, self._sources.interpreter)
+        other = find_other_python(self._request.python)
+        found = find_packages(other.search_path, self._sources.environ, other.interpreter)
+        return dataclasses.replace(found, place=other.place, pip=other.pip)
 
     def _data(self) -> DataFacts:
         assert self._request.data is not None, "the group is absent without data"
@@ -191,6 +219,8 @@ class Facts:
 
     def _tensorflow_build(self) -> TensorFlowBuild | None:
         search_path = self._sources.search_path
+        if self._request.python is not None:
+            search_path = find_other_python(self._request.python).search_path
         return find_build(sys.path if search_path is None else search_path)
 
     def _pressure(self) -> PressureFacts:
@@ -218,7 +248,11 @@ def _absent(request: Request) -> dict[str, str]:
         absent = dict.fromkeys(("data", "reads"), "no data were named (--data DIR|CSV)")
     elif not request.reads_files:
         absent["reads"] = "no file was read (--no-io)"
-    if not request.probes:
+    if request.lists:
+        absent["tensorflow_build"] = "packages that nobody has installed are not built yet (-r FILE)"
+    if request.lists or request.python is not None:
+        absent["tensorflow"] = "TensorFlow of another environment is not started"
+    elif not request.probes:
         absent["tensorflow"] = "TensorFlow was not started (--no-probe)"
     if request.profile is None:
         absent["profile"] = "no profile of a training was given (--profile FILE)"

@@ -9,16 +9,26 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from kerasdiag.compat import version_matches
+from kerasdiag.environment.distributions import Distribution, find_distributions
+from kerasdiag.environment.interpreter import Interpreter
+from kerasdiag.version_facts import tables
 
 TENSORFLOW_NAMES = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos")
+NIGHTLY_NAMES = ("tf-nightly", "tf-nightly-cpu", "tf-nightly-gpu")
 LEGACY_KERAS_VARIABLE = "TF_USE_LEGACY_KERAS"
-_NAMES = (*TENSORFLOW_NAMES, "tf-nightly", "keras", "tf-keras", "keras-preprocessing")
+# Variables that change what the packages do; the checks see no others.
+VARIABLES = (LEGACY_KERAS_VARIABLE, "KERAS_BACKEND", "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION")
+# Whose requirements are read, and those of what they require.
+_ROOTS = (*TENSORFLOW_NAMES, *NIGHTLY_NAMES, "tensorflow-cpu-aws", "keras", "tf-keras", "kerasdiag")
 
 # Where each package keeps ImageDataGenerator: the first of these files that exists holds the code, the
 # others only pass its name on.
@@ -36,10 +46,9 @@ _GENERATOR_FILES = {
 }
 # TensorFlow since 2.6 takes tf.keras from the package keras; what it still carries is dead code.
 _TENSORFLOW_WITH_OWN_KERAS = "<2.6"
-# For packages whose files are not found: Keras 2.9 took the iterators in (keras v2.9.0
-# preprocessing/image.py; before, it subclassed those of keras-preprocessing).
-_IMPORTS_KERAS_PREPROCESSING = {"keras": ">=2.2,<2.9", "tf-keras": "<2.9", "tensorflow": ">=1.11,<2.6"}
 _IMPORT_LINE = re.compile(r"^\s*(from|import)\s+keras_preprocessing\b", re.MULTILINE)
+# Where the wheels of Pillow keep the libraries that they bring.
+_PILLOW_LIBRARIES = ("pillow.libs", "Pillow.libs", "PIL/.libs", "PIL/.dylibs")
 
 
 @dataclass(frozen=True)
@@ -61,17 +70,35 @@ class GeneratorCode:
 
 @dataclass(frozen=True)
 class PackageFacts:
-    """What is installed.
+    """What is installed, or what lists say is to be installed.
 
     Attributes:
-        versions: Version by name of the distribution, of those that matter here.
+        versions: Version by normalised name, of every distribution.
         generators: One for each package that offers ``ImageDataGenerator`` to scripts.
         wants_legacy_keras: Whether ``TF_USE_LEGACY_KERAS`` asks TensorFlow for Keras 2.
+        interpreter: What they run on.
+        place: Whose packages they are, in words; empty for those of this interpreter.
+        pip: How pip is called there; empty where there are only lists.
+        unpinned: Of lists: what they say about packages whose version they leave open.
+        is_declared: Whether they come from lists, which may leave out what pip will bring besides.
+        requires: Requirements of TensorFlow, Keras and what these require, by name.
+        conda: Names of those that conda installed; it builds with pins of its own.
+        jpeg_library: File name of the JPEG library that Pillow brings, None where none was seen.
+        environ: Those of ``VARIABLES`` that are set.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
     generators: tuple[GeneratorCode, ...] = ()
     wants_legacy_keras: bool = False
+    interpreter: Interpreter = field(default_factory=Interpreter)
+    place: str = ""
+    pip: str = "pip"
+    unpinned: Mapping[str, str] = field(default_factory=dict)
+    is_declared: bool = False
+    requires: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    conda: frozenset[str] = frozenset()
+    jpeg_library: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tensorflow(self) -> tuple[str, str] | None:
@@ -88,29 +115,98 @@ class PackageFacts:
         return ("keras", self.versions["keras"]) if "keras" in self.versions else None
 
 
-def find_packages(search_path: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> PackageFacts:
+def find_packages(
+    search_path: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    interpreter: Interpreter | None = None,
+) -> PackageFacts:
     """Look up what is installed.
 
     Args:
         search_path: Folders in which packages lie; by default those of this interpreter.
         environ: Environment variables; by default those of this process.
+        interpreter: What runs the packages; by default this one.
     """
     search_path = sys.path if search_path is None else search_path
-    environ = os.environ if environ is None else environ
-    versions = {name: version for name in _NAMES for version in [_version(name, search_path)] if version}
-    found = PackageFacts(versions, (), environ.get(LEGACY_KERAS_VARIABLE, "").lower() in ("1", "true"))
-    generators = [
-        _generator_code(package, distribution, version, search_path)
-        for package, distribution, version in _offering(found)
-    ]
-    return PackageFacts(versions, tuple(generators), found.wants_legacy_keras)
+    installed = find_distributions(search_path)
+    versions = {name: one.version for name, one in installed.items()}
+    closure = _closure(installed)
+    return PackageFacts(
+        versions,
+        tuple(_generator_code(*offered, search_path) for offered in _offering(PackageFacts(versions))),
+        interpreter=interpreter or Interpreter.here(),
+        requires={name: required for name, (required, _) in closure.items()},
+        conda=frozenset(name for name, (_, installer) in closure.items() if installer == "conda"),
+        jpeg_library=_jpeg_library(installed),
+        **_variables(os.environ if environ is None else environ),
+    )
 
 
-def _version(name: str, search_path: Sequence[str]) -> str | None:
-    for distribution in metadata.distributions(name=name, path=list(search_path)):
-        fields = distribution.metadata
-        if fields and "Version" in fields:  # else an interrupted pip left an empty folder
-            return fields["Version"]
+def declared_packages(
+    versions: Mapping[str, str],
+    unpinned: Mapping[str, str],
+    interpreter: Interpreter,
+    place: str,
+    environ: Mapping[str, str],
+) -> PackageFacts:
+    """Return what lists say is to be installed; whose code runs follows from the versions.
+
+    Args:
+        versions: Version by normalised name, of what is pinned.
+        unpinned: What they say about packages whose version they leave open.
+        interpreter: What the packages are for, as far as that is known.
+        place: The lists, in words.
+        environ: Environment variables that they set.
+    """
+    found = PackageFacts(versions)
+    generators = [_generator_code(*offered, ()) for offered in _offering(found)]
+    if not generators and found.tensorflow:
+        # pip brings the Keras that this TensorFlow requires.
+        generators = [_generator_code("tensorflow-with-keras", *found.tensorflow, ())]
+    return PackageFacts(
+        versions, tuple(generators), interpreter=interpreter, place=place, pip="", unpinned=unpinned, is_declared=True,
+        **_variables(environ),
+    )  # fmt: skip
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, Any]:  # Any: two attributes of PackageFacts
+    wants_legacy = environ.get(LEGACY_KERAS_VARIABLE, "").lower() in ("1", "true")
+    kept = {name: environ[name] for name in VARIABLES if environ.get(name)}
+    return {"wants_legacy_keras": wants_legacy, "environ": kept}
+
+
+def _closure(installed: Mapping[str, Distribution]) -> dict[str, tuple[tuple[str, ...], str]]:
+    """Requirements and installer of the roots and of all that they may require, whatever the markers say."""
+    found: dict[str, tuple[tuple[str, ...], str]] = {}
+    names = [name for name in _ROOTS if name in installed]
+    while names:
+        name = names.pop()
+        if name not in found:
+            found[name] = installed[name].requires(), installed[name].installer()
+            names += [other for other in _names(found[name][0]) if other in installed]
+    return found
+
+
+def _names(requirements: Iterable[str]) -> list[str]:
+    names = []
+    for text in requirements:
+        try:
+            names.append(str(canonicalize_name(Requirement(text).name)))
+        except InvalidRequirement:  # noqa: PERF203  # one bad line must not hide the others
+            continue
+    return names
+
+
+def _jpeg_library(installed: Mapping[str, Distribution]) -> str | None:
+    pillow = installed.get("pillow") or installed.get("pillow-simd")
+    for folder in _PILLOW_LIBRARIES if pillow else ():
+        assert pillow is not None, "else there is no folder"
+        try:
+            names = sorted(name for name in os.listdir(pillow.folder / folder) if name.startswith("libjpeg"))
+        except OSError:
+            continue
+        if names:
+            return names[0]
     return None
 
 
@@ -123,7 +219,7 @@ def _offering(found: PackageFacts) -> list[tuple[str, str, str]]:
 
 
 def _generator_code(package: str, distribution: str, version: str, search_path: Sequence[str]) -> GeneratorCode:
-    for name in _GENERATOR_FILES[package]:
+    for name in _GENERATOR_FILES.get(package, ()):
         for folder in search_path:
             file = Path(folder or ".") / name
             try:
@@ -131,5 +227,7 @@ def _generator_code(package: str, distribution: str, version: str, search_path: 
             except OSError:
                 continue
             return GeneratorCode(distribution, version, bool(_IMPORT_LINE.search(text)), str(file))
-    known = version_matches(version, _IMPORTS_KERAS_PREPROCESSING[package])
-    return GeneratorCode(distribution, version, bool(known), None)
+    # Keras 2.9 took the iterators in; before, it subclassed those of keras-preprocessing.
+    ranges = [row["versions"] for row in tables()["runs_keras_preprocessing"] if row["package"] == package]
+    runs_it = any(version_matches(version, versions) for versions in ranges)
+    return GeneratorCode(distribution, version, runs_it, None)

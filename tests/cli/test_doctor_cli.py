@@ -123,7 +123,7 @@ BAD = {
     "folder of a folder": (["--data", "/data/photos", "--directory", "/data"], "/data/photos is a folder"),
     "unknown code": (["--select", "KD999"], "There is no check KD999"),
     "unknown code to ignore": (["--ignore", "KD101,nonsense"], "There is no check nonsense"),
-    "nothing left": (["--select", "KD101", "--ignore", "KD1"], "No check is left"),
+    "nothing left": (["--select", "KD4", "--ignore", "KD4"], "No check is left"),
     "missing profile": (["--profile", "absent.kdprof.json"], "no such file"),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from doctor.fake_nvml import NoDriver
 from machines import Machine
 
 from kerasdiag.doctor.collect import Sources
+from kerasdiag.environment.interpreter import Interpreter
 from kerasdiag.environment.tensorflow_probe import ProbeFacts
 
 OWN_CODE = "import numpy as np\nclass ImageDataGenerator: ...\n"
@@ -21,9 +22,10 @@ class PlantedMachine(Machine):
     def __init__(self, root, mounts="1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw", cores=8):
         super().__init__(root, mounts)
         self.latency_s = 0.0002
-        self.variables = {}
         self.nvml = None  # no driver
         self.probed = ProbeFacts(version="2.21.0")
+        self.environ = {}
+        self.interpreter = Interpreter("3.12.1", "linux", "x86_64")
         self.write("proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\n")
         self.write("proc/self/cgroup", "0::/job\n")
         self.write("proc/self/status", f"Name:\tpython\nCpus_allowed_list:\t0-{cores - 1}\n")
@@ -52,6 +54,19 @@ class PlantedMachine(Machine):
             self.write(f"site/{name}-{version}.dist-info/METADATA", text)
         return self
 
+    def package(self, name, version, requires=(), installer="pip"):
+        """One installed package with what it requires."""
+        lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {one}" for one in requires)]
+        folder = f"site/{name.replace('-', '_')}-{version}.dist-info"
+        self.write(f"{folder}/METADATA", "Metadata-Version: 2.1\n" + "\n".join(lines) + "\n\nLong words.\n")
+        self.write(f"{folder}/INSTALLER", f"{installer}\n")
+        return self
+
+    def python(self, version, system="linux"):
+        """What runs the packages."""
+        self.interpreter = Interpreter(version, system, "x86_64")
+        return self
+
     def newest(self, tensorflow="tensorflow"):
         """TensorFlow 2.21 and Keras 3."""
         self.write("site/keras/src/legacy/preprocessing/image.py", OWN_CODE)
@@ -74,8 +89,9 @@ class PlantedMachine(Machine):
         return Sources(
             self.root,
             (str(self.root / "site"),),
-            self.variables,
+            self.environ,
             lambda files: make_reads(self.latency_s, min(64, len(files))),
+            interpreter=self.interpreter,
             load_nvml=self.load_nvml,
             probe=lambda libraries: self.probed,
         )

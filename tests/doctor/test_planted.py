@@ -181,7 +181,7 @@ def test_keras_preprocessing_reached(tmp_path, doctor):
 def test_keras_preprocessing_inert(tmp_path, doctor):
     """Beside TensorFlow 2.15 the old package only lies about."""
     machine = PlantedMachine(tmp_path).disk("nvme0n1", "259:0", 0, PCI)
-    machine.packages(tensorflow_cpu="2.15.1", keras="2.15.0", Keras_Preprocessing="1.0.9")
+    machine.packages(tensorflow_cpu="2.15.1", keras="2.15.0", Keras_Preprocessing="1.0.9").python("3.11.7")
     machine.write("site/keras/src/preprocessing/image.py", OWN_CODE)
     report, _ = doctor(machine, "--data", machine.photos())
     finding = first(report)
@@ -225,6 +225,6 @@ def test_the_most_expensive_comes_first(tmp_path, doctor):
     machine.write("site/tensorflow_core/python/keras/preprocessing/image.py", SUBCLASSED)
     machine.latency_s = 0.0124
     report, _ = doctor(machine, "--data", machine.photos())
-    assert [finding["code"] for finding in report["findings"]] == ["KD301", "KD101", "KD308", "KD702"]
+    assert [finding["code"] for finding in report["findings"]] == ["KD301", "KD101", "KD308", "KD102", "KD112", "KD702"]
     prices = [finding["price"]["value"] for finding in report["findings"][:3]]
     assert prices == sorted(prices, reverse=True)

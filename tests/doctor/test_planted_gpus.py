@@ -89,7 +89,7 @@ def test_code_for_this_gpu(tmp_path, doctor, capability, status):  # noqa: F811
     assert report["checks"][0]["status"] == status
     if capability == (10, 0):
         assert is_example(report["findings"][0])
-    machine.variables["CUDA_CACHE_DISABLE"] = "1"
+    machine.environ["CUDA_CACHE_DISABLE"] = "1"
     if status == "warn":
         assert doctor(machine, "--select", "KD203")[0]["checks"][0]["status"] == "error"
 
@@ -97,7 +97,7 @@ def test_code_for_this_gpu(tmp_path, doctor, capability, status):  # noqa: F811
 def test_a_hidden_gpu(tmp_path, doctor):  # noqa: F811
     """By an empty CUDA_VISIBLE_DEVICES."""
     machine = with_gpu(tmp_path)
-    machine.variables["CUDA_VISIBLE_DEVICES"] = ""
+    machine.environ["CUDA_VISIBLE_DEVICES"] = ""
     finding = first(doctor(machine)[0])
     assert finding["code"] == "KD201"
     assert "CUDA_VISIBLE_DEVICES='' hides it" in finding["message"]

@@ -12,13 +12,31 @@ from kerasdiag.doctor.checks.gpu_visibility import (
     missing_cuda_libraries,
     outdated_driver,
 )
+from kerasdiag.doctor.checks.image_packages import affine_without_scipy, slow_jpeg_library
 from kerasdiag.doctor.checks.keras_preprocessing import quadratic_file_list
+from kerasdiag.doctor.checks.keras_versions import unfit_keras, workers_hang
 from kerasdiag.doctor.checks.network import data_on_network
+from kerasdiag.doctor.checks.old_iterators import old_image_iterators
+from kerasdiag.doctor.checks.reported import pynvml_shim, reported_slow
+from kerasdiag.doctor.checks.requirements import unmet_requirement
+from kerasdiag.doctor.checks.tensorflow import unfit_tensorflow
+from kerasdiag.doctor.checks.tensorflow_companions import numpy_2, unfit_protobuf
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
 from kerasdiag.doctor.checks.workers import unfit_workers
 
 CHECKS: tuple[Check, ...] = (
     quadratic_file_list,
+    old_image_iterators,
+    unmet_requirement,
+    numpy_2,
+    unfit_protobuf,
+    unfit_tensorflow,
+    unfit_keras,
+    workers_hang,
+    slow_jpeg_library,
+    affine_without_scipy,
+    pynvml_shim,
+    reported_slow,
     broken_tensorflow,
     invisible_gpu,
     missing_cuda_libraries,

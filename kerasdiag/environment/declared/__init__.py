@@ -1,0 +1,1 @@
+"""Environments that exist as lists only: requirements, lock files, conda environments, Dockerfiles."""

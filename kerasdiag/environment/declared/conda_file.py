@@ -1,0 +1,85 @@
+"""environment.yml of conda: the lines of ``dependencies``, and the pip lines below them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from kerasdiag.environment.declared.declaration import Declaration
+from kerasdiag.environment.declared.requirements_file import add_arguments, read_requirements
+
+_SPEC = re.compile(r"(?:[^\s:]+::)?([A-Za-z0-9][\w.-]*)\s*(.*)")
+
+
+def read_conda_file(file: Path, text: str, into: Declaration) -> None:
+    """Note the packages of an environment.yml.
+
+    Args:
+        file: Where it lies; its pip lines may name files beside it.
+        text: What it holds.
+        into: Where its packages are noted.
+
+    Raises:
+        DoctorUsageError: A requirements file that it names cannot be read.
+    """
+    items = list(_items(text))
+    # Python first: the markers of pip lines ask for it.
+    for is_pip, item in sorted(items, key=lambda pair: pair[0]):
+        if is_pip:
+            for other in add_arguments(item.split() if item.startswith("-") else [item], into):
+                read_requirements(file.parent / other, into, str(file))
+        else:
+            add_conda_spec(item, into)
+
+
+def add_conda_spec(spec: str, into: Declaration) -> None:
+    """Note one package as conda writes it: ``name``, ``name=1.2``, ``name==1.2.3``, ``name=1.2.3=build``, ``name>=1``."""
+    match = _SPEC.fullmatch(spec.strip())
+    if match is None:
+        return
+    name, rest = match[1], match[2].strip()
+    exact = re.fullmatch(r"(={0,2})\s*(\d[\w.!+]*?)(\.?\*)?(?:[=\s]\s*\S+)?", rest)
+    version = exact[2] if exact else ""
+    if canonicalize_name(name) == "python":
+        into.python = version if "." in version else into.python
+        return
+    into.conda.add(canonicalize_name(name))
+    if exact is None:
+        into.add_versions(name, [rest] if rest else [], spec)
+        return
+    # One equals sign means every release that begins so; with three numbers that is one.
+    is_series = bool(exact[3]) or (exact[1] == "=" and version.count(".") < 2)
+    into.add_versions(name, [f"=={version}{'.*' if is_series else ''}"], spec)
+
+
+def _items(text: str) -> Iterator[tuple[bool, str]]:
+    """Whether it is pip's, and the item, for each item below ``dependencies``."""
+    in_dependencies, pip_indent = False, -1
+    for line in text.splitlines():
+        content = re.sub(r"(^|\s)#.*", "", line).rstrip()
+        if not content.strip():
+            continue
+        key = re.match(r"([A-Za-z_]+)\s*:\s*(.*)", content)
+        if key:
+            in_dependencies, pip_indent = key[1] == "dependencies", -1
+            if in_dependencies and key[2].startswith("["):
+                yield from ((False, _unquoted(item)) for item in key[2].strip("[] ").split(","))
+            continue
+        match = re.match(r"(\s*)-\s+(.*)", content)
+        if not in_dependencies or match is None:
+            continue
+        indent, item = len(match[1]), _unquoted(match[2])
+        if indent <= pip_indent:
+            pip_indent = -1
+        if re.fullmatch(r"pip\s*:", item):
+            pip_indent = indent
+        else:
+            yield pip_indent >= 0, item
+
+
+def _unquoted(text: str) -> str:
+    text = text.strip()
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text

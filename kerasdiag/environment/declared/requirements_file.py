@@ -1,0 +1,74 @@
+"""requirements.txt, and the arguments of ``pip install``, which are the same thing in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from kerasdiag.environment.declared.declaration import Declaration, read_list
+
+# Options of pip whose value is the next word.
+_WITH_VALUE = {
+    "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-t", "--target", "--prefix", "--root",
+    "--python", "-p", "--platform", "--python-version", "--trusted-host", "--cache-dir", "--proxy", "--timeout",
+    "--retries", "--no-binary", "--only-binary", "--progress-bar", "--src", "--log", "--cert", "--abi",
+    "--implementation", "--upgrade-strategy", "--global-option", "--config-settings", "-C",
+}  # fmt: skip
+_NAMES_A_FILE = ("-r", "--requirement", "-c", "--constraint", "--requirements")
+_EDITABLE = ("-e", "--editable")
+
+
+def read_requirements(file: Path, into: Declaration, named_by: str = "-r") -> None:
+    """Read a requirements file and all files that it names.
+
+    Args:
+        file: The file.
+        into: Where its packages are noted.
+        named_by: Who names the file.
+
+    Raises:
+        DoctorUsageError: It, or one that it names, cannot be read.
+    """
+    if file.resolve() in into.read:
+        return
+    into.read.add(file.resolve())
+    for line in _lines(read_list(file, named_by)):
+        words = line.split()
+        option, _, value = words[0].partition("=")
+        if option in _NAMES_A_FILE or re.match(r"-[rc]\S", words[0]):
+            other = value or " ".join(words[1:]) if option in _NAMES_A_FILE else words[0][2:]
+            if other and "://" not in other:
+                read_requirements(file.parent / other, into, str(file))
+        elif option in _EDITABLE:
+            into.add_requirement(value or " ".join(words[1:]))
+        elif not line.startswith("-"):
+            into.add_requirement(re.split(r"\s--?[a-z]", line)[0].strip())
+
+
+def add_arguments(words: Sequence[str], into: Declaration) -> list[str]:
+    """Note what ``pip install WORDS`` installs; returns the requirements files that it names."""
+    files = []
+    arguments = iter(words)
+    for word in arguments:
+        option, _, value = word.partition("=")
+        if option in _NAMES_A_FILE:
+            files.append(value or next(arguments, ""))
+        elif option in _EDITABLE:
+            into.add_requirement(value or next(arguments, ""))
+        elif re.match(r"-[rc]\S", word):
+            files.append(word[2:])
+        elif word in _WITH_VALUE:
+            next(arguments, None)
+        elif word and not word.startswith("-") and word != ".":
+            into.add_requirement(word)
+    return [file for file in files if file and "://" not in file]
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Lines without comments; those that end in a backslash go on in the next."""
+    joined = re.sub(r"\\\r?\n", " ", text)
+    for line in joined.splitlines():
+        stripped = re.sub(r"(^|\s)#.*", "", line).strip()
+        if stripped:
+            yield stripped

@@ -1,0 +1,286 @@
+"""Environments that are lists only: what each kind of list says, and that nonsense says nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kerasdiag.environment.declared.lists import find_declared
+from kerasdiag.errors import DoctorUsageError
+
+
+def look(tmp_path, files, *named):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return find_declared([str(tmp_path / name) for name in named or list(files)[:1]])
+
+
+REQUIREMENTS = """\
+# what we train with
+--index-url https://example.org/simple
+tensorflow==2.0.0 ; sys_platform != "aix"   # pinned
+Keras_Preprocessing==1.0.9 \\
+    --hash=sha256:00 \\
+    --hash=sha256:11
+numpy>=1.16,<2
+pandas
+scipy[extra]==1.4.1
+pywin32==300; sys_platform == "aix"
+dataclasses==0.8; python_version < "3.7"
+h5py~=2.10.0
+keras===2.3.1
+https://example.org/wheels/Pillow-8.4.0-cp37-cp37m-linux_x86_64.whl
+-e git+https://example.org/x.git#egg=my_thing
+six @ https://example.org/six.zip
+./local/dir
+${SECRET}
+"""
+
+
+def test_requirements(tmp_path):
+    """Pins, ranges, markers, hashes, continued lines, wheels, repositories."""
+    found = look(tmp_path, {"requirements.txt": REQUIREMENTS})
+    assert found.versions == {
+        "tensorflow": "2.0.0", "keras-preprocessing": "1.0.9", "scipy": "1.4.1", "h5py": "2.10", "keras": "2.3.1", "pillow": "8.4.0"
+    }  # fmt: skip
+    assert set(found.unpinned) == {"numpy", "pandas", "dataclasses", "my-thing", "six"}
+    assert found.unpinned["numpy"] == "numpy>=1.16,<2 leaves the version open"
+    assert "depends on the version of Python" in found.unpinned["dataclasses"]
+    assert (found.is_declared, found.place, found.pip) == (True, "requirements.txt", "")
+    assert found.interpreter.version is None
+    assert [code.package for code in found.generators if code.uses_keras_preprocessing] == ["keras", "tensorflow"]
+
+
+@pytest.mark.parametrize(
+    ("line", "version"),
+    [
+        ("keras-preprocessing==1.0.9", "1.0.9"),
+        ("keras-preprocessing==1.0.*", None),  # 1.0.5 or 1.0.6?
+        ("keras-preprocessing~=1.0.5", None),
+        ("keras-preprocessing<1.1", None),
+        ("tensorflow==2.10.*", "2.10"),
+        ("tensorflow~=2.10.0", "2.10"),
+        ("tensorflow~=2.10", None),  # any 2 from 2.10 on
+        ("tensorflow==2.*", None),
+    ],
+)
+def test_pins_of_a_series(tmp_path, line, version):
+    """A minor series says enough of TensorFlow, not of keras-preprocessing."""
+    found = look(tmp_path, {"requirements.txt": line})
+    assert next(iter(found.versions.values()), None) == version
+    assert len(found.unpinned) == (version is None)
+
+
+def test_files_that_name_files(tmp_path):
+    """-r and -c in all spellings, relative to the file that names them; a circle ends."""
+    files = {
+        "requirements.txt": "-r sub/base.txt\n-csub/limits.txt\n--requirement=requirements.txt\n-r https://example.org/x.txt",
+        "sub/base.txt": "tensorflow==2.0.0\n--constraint limits.txt\n-r ../requirements.txt",
+        "sub/limits.txt": "numpy==1.16.4",
+    }
+    assert look(tmp_path, files).versions == {"tensorflow": "2.0.0", "numpy": "1.16.4"}
+    with pytest.raises(DoctorUsageError, match=r"absent\.txt cannot be read"):
+        look(tmp_path, {"requirements.txt": "-r absent.txt"})
+
+
+def test_power_shell_writes_utf_16(tmp_path):
+    """`pip freeze > requirements.txt` there."""
+    assert look(tmp_path, {"r.txt": "numpy==1.16.4\r\n".encode("utf-16")}).versions == {"numpy": "1.16.4"}
+    assert look(tmp_path, {"r.txt": b"\xef\xbb\xbfnumpy==1.16.4"}).versions == {"numpy": "1.16.4"}
+
+
+POETRY = """\
+[[package]]
+name = "tensorflow"
+version = "2.0.0"
+description = "[[package]]"
+[package.dependencies]
+version = "nonsense"
+
+[[package]]
+name = 'numpy'
+version = "1.18.5"
+
+[[package]]
+name = "pywin32"
+version = "300"
+markers = "sys_platform == \\"aix\\""
+
+[[package]]
+name = "h5py"
+version = "2.10.0"
+[[package]]
+name = "h5py"
+version = "3.1.0"
+
+[metadata]
+python-versions = "^3.7"
+"""
+
+
+@pytest.mark.parametrize("name", ["poetry.lock", "uv.lock", "pdm.lock", "pylock.toml", "pylock.train.toml"])
+def test_toml_lock_files(tmp_path, name):
+    """All list packages as tables; what is locked twice stays open."""
+    text = POETRY.replace("[[package]]\n", "[[packages]]\n") if "pylock" in name else POETRY
+    found = look(tmp_path, {name: text})
+    assert found.versions == {"tensorflow": "2.0.0", "numpy": "1.18.5"}
+    assert found.unpinned == {"h5py": "h5py is locked to 2.10.0 and 3.1.0, each for another platform"}
+
+
+def test_pipfile_lock(tmp_path):
+    """Names its Python, so that markers hold."""
+    document = {
+        "_meta": {"requires": {"python_version": "3.7"}},
+        "default": {
+            "tensorflow": {"version": "==2.0.0", "markers": "python_version < '3.8'"},
+            "numpy": {"version": "==1.26.4", "markers": "python_version >= '3.9'"},
+            "mine": {"git": "x"},
+        },
+        "develop": {"scipy": {"version": "==1.4.1"}},
+    }
+    found = look(tmp_path, {"Pipfile.lock": json.dumps(document)})
+    assert found.versions == {"tensorflow": "2.0.0", "scipy": "1.4.1"}
+    assert (found.interpreter.version, set(found.unpinned)) == ("3.7", {"mine"})
+
+
+CONDA = """\
+name: train
+channels:
+  - conda-forge
+dependencies:
+  - python=3.7
+  - "tensorflow-gpu=2.0.0=gpu_py37h"   # a comment
+  - conda-forge::numpy=1.16
+  - pillow 8.4.0
+  - scipy>=1.4
+  - h5py
+  - pip
+  - pip:
+      - keras-preprocessing==1.0.9
+      - dataclasses==0.8; python_version < "3.8"
+      - -r more.txt
+  - cudatoolkit=10.0
+prefix: /opt/x
+"""
+
+
+def test_conda_environment(tmp_path):
+    """Conda's lines and pip's below them, whatever the indent."""
+    for text in (CONDA, CONDA.replace("\n  -", "\n-").replace("\n      -", "\n  -")):
+        found = look(tmp_path, {"environment.yml": text, "more.txt": "six==1.12.0"}, "environment.yml")
+        assert found.versions == {
+            "tensorflow-gpu": "2.0.0", "numpy": "1.16", "pillow": "8.4.0", "cudatoolkit": "10.0",
+            "keras-preprocessing": "1.0.9", "dataclasses": "0.8", "six": "1.12.0",
+        }  # fmt: skip
+        assert found.interpreter.version == "3.7"
+        assert {"tensorflow-gpu", "numpy"} <= found.conda
+        assert "keras-preprocessing" not in found.conda
+        assert set(found.unpinned) == {"scipy", "h5py", "pip"}
+    assert look(tmp_path, {"e.yaml": "dependencies: [python=3.7, 'keras=2.3.1']"}).versions == {"keras": "2.3.1"}
+
+
+DOCKERFILE = """\
+# syntax=docker/dockerfile:1
+ARG PYTHON=3.7
+FROM python:${PYTHON}-slim AS base
+ENV TF_USE_LEGACY_KERAS=1 OTHER="x y"
+RUN apt-get update && \\
+    # a comment in between
+    apt-get install -y gcc; \\
+    pip3 install --no-cache-dir -i https://example.org/simple "tensorflow==2.0.0; python_version < '3.8'" numpy==1.16.4
+FROM ubuntu:22.04 AS tools
+RUN pip install numpy==2.0.0
+FROM base
+COPY requirements/train.txt /tmp/train.txt
+RUN python -m pip install -r /tmp/train.txt -r /tmp/unknown.txt
+RUN ["pip", "install", "scipy==1.4.1"]
+RUN <<EOF
+uv pip install h5py==2.10.0
+EOF
+RUN conda install -y -c conda-forge pillow=8.4.0 && pip install .
+"""
+
+
+def test_dockerfile(tmp_path):
+    """The last stage and what it is made from; requirements files are found beside the Dockerfile."""
+    found = look(tmp_path, {"Dockerfile": DOCKERFILE, "train.txt": "keras-preprocessing==1.0.9"}, "Dockerfile")
+    assert found.versions == {
+        "tensorflow": "2.0.0", "numpy": "1.16.4", "keras-preprocessing": "1.0.9", "scipy": "1.4.1",
+        "h5py": "2.10.0", "pillow": "8.4.0",
+    }  # fmt: skip
+    assert (found.interpreter.version, found.interpreter.system, found.wants_legacy_keras) == ("3.7", "linux", True)
+
+
+@pytest.mark.parametrize(
+    ("image", "python", "tensorflow"),
+    [
+        ("python:3.7", "3.7", None),
+        ("python:3.7.16-bullseye", "3.7.16", None),
+        ("docker.io/library/python:3.9", "3.9", None),
+        ("python:3", None, None),
+        ("python", None, None),
+        ("tensorflow/tensorflow:2.10.1-gpu", None, "2.10.1"),
+        ("registry.example.org/tensorflow/tensorflow:2.0.0-gpu-py3", None, "2.0.0"),
+        ("tensorflow/tensorflow:latest-gpu", None, None),
+        ("tensorflow/tensorflow:2.9.1@sha256:00", None, "2.9.1"),
+        ("scratch", None, None),
+        ("", None, None),
+    ],
+)
+def test_images(tmp_path, image, python, tensorflow):
+    """The tag names Python or TensorFlow; of other images nothing is known."""
+    found = look(tmp_path, {"Dockerfile": f"FROM --platform=linux/amd64 {image}\n"})
+    assert (found.interpreter.version, found.versions.get("tensorflow")) == (python, tensorflow)
+
+
+def test_several_lists_are_one_environment(tmp_path):
+    """A Dockerfile names the Python that the markers of the requirements ask for, whichever comes first."""
+    files = {"requirements.txt": "numpy==1.16.4; python_version < '3.8'", "app.dockerfile": "FROM python:3.7"}
+    found = look(tmp_path, files, "requirements.txt", "app.dockerfile")
+    assert found.versions == {"numpy": "1.16.4"}
+    assert found.place == "requirements.txt and app.dockerfile"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("pyproject.toml", b"", "Name its lock file"),
+        ("Pipfile", b"", "Name its lock file"),
+        ("r.txt", b"\x00\x01", "is no text"),
+        ("absent.txt", None, "cannot be read"),
+        ("folder.txt", "folder", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read(tmp_path, name, content, message):
+    """One sentence that says what to name instead."""
+    if content == "folder":
+        (tmp_path / name).mkdir()
+    elif content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DoctorUsageError, match=message):
+        find_declared([str(tmp_path / name)])
+
+
+NAMES = ["requirements.txt", "poetry.lock", "pylock.toml", "Pipfile.lock", "environment.yml", "Dockerfile"]
+# Pieces that mean something, in any order.
+PIECES = st.sampled_from([
+    "-r", "-c ", "-e", "numpy", "==", "1.0.9", "\\\n", "\n", " ", "  - ", "pip:", "dependencies:", "[[package]]\n", 'name = "a"\n',
+    'version = "1"\n', "RUN ", "pip install ", "FROM ", "python:3.7", "ARG A=1", "ENV B=", "${A}", "; python_version<'3'", "[", "]", '"', "'",
+    "<<EOF\n", "&&", "|", "#", "{", "}", '{"default": {"a": {"version": 3}}}', "@", "https://x/y.whl", "--hash=", "=", "*", "~=2", ">", "\0", "\ufeff",
+])  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(NAMES), text=st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=25).map("".join)))
+def test_nonsense_never_raises(tmp_path_factory, name, text):
+    """Whatever a list holds, it is described or refused in one sentence."""
+    folder = tmp_path_factory.mktemp("lists")
+    (folder / name).write_text(text, encoding="utf-8", errors="replace")
+    with contextlib.suppress(DoctorUsageError):
+        found = find_declared([str(folder / name)])
+        assert all(isinstance(version, str) for version in found.versions.values())
