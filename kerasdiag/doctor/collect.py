@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kerasdiag.doctor.background import Background
+from kerasdiag.doctor.input_line import input_in_words
 from kerasdiag.doctor.wording import files, size
-from kerasdiag.environment.cold_reads import ReadFacts, measure_reads
+from kerasdiag.environment.cold_reads import MAX_READS, ReadFacts, measure_reads
 from kerasdiag.environment.data_files import DataFacts, DataRequest, find_data
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.packages import PackageFacts, find_packages
+from kerasdiag.environment.throughput.asked import WorkRequest, image_work
+from kerasdiag.environment.throughput.facts import ImageWork, ThroughputFacts
+from kerasdiag.environment.throughput.measure import GRACE_S, MAX_BYTES, MAX_S, Sample, measure_throughput
 from kerasdiag.errors import DoctorUsageError
 from kerasdiag.profile import RunProfile
 
@@ -28,12 +33,14 @@ class Sources:
         search_path: Folders in which packages lie; None: those of this interpreter.
         environ: Environment variables; None: those of this process.
         measure_reads: Reads a sample of files and tells how long it took.
+        measure_throughput: Makes batches of a sample of images and tells how fast.
     """
 
     root: Path = Path("/")
     search_path: tuple[str, ...] | None = None
     environ: Mapping[str, str] | None = None
     measure_reads: Callable[[Sequence[str]], ReadFacts] = measure_reads
+    measure_throughput: Callable[[Sample, ImageWork], ThroughputFacts] = measure_throughput
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,13 @@ class Request:
         data: The files of the training, None: none were named.
         profile: What the training measured, None: no profile was given.
         reads_files: Whether files of the data may be read to measure the disk.
+        work: What is done to each image.
     """
 
     data: DataRequest | None = None
     profile: RunProfile | None = None
     reads_files: bool = True
+    work: WorkRequest = WorkRequest()
 
 
 _MACHINE = "machine"
@@ -57,21 +66,26 @@ _DOING = {
     "packages": "looking for packages",
     "data": "listing the data",
     "reads": "reading files of the data",
+    "throughput": "making batches of some images",
 }
+# Of the time until everybody is given up: what the checks need when the facts are there.
+_LEFT_FOR_CHECKS_S = 0.5
 
 
 class Facts:
     """Groups of facts that are being collected; a group is an attribute of Environment."""
 
-    def __init__(self, request: Request, sources: Sources, groups: set[str]) -> None:
+    def __init__(self, request: Request, sources: Sources, groups: set[str], until: float | None = None) -> None:
         self._request = request
         self._sources = sources
+        self._until = time.monotonic() + 60.0 if until is None else until
         self.absent = _absent(request)
         self._tasks: dict[str, Background[Any]] = {}  # Any: each group has its own type
         wanted = (groups | {"packages"}) - set(self.absent)
         if request.data is not None:
             wanted.add("data")  # wrong data are an error whatever was selected
         makers = {_MACHINE: self._machine, "packages": self._packages, "data": self._data, "reads": self._reads}
+        makers["throughput"] = self._throughput  # the last one, for it waits for the others
         for group, make in makers.items():
             if group == _MACHINE or group in wanted:
                 self._tasks[group] = Background(make, group)
@@ -110,9 +124,16 @@ class Facts:
         if data is not None:
             words["data"] = f"{data.path}: {files(data)}"
             words["storage"] = _storage_in_words(data)
+            words.update(self._input_in_words(done))
         if self._request.profile is not None:
             words["profile"] = f"of {self._request.profile.created_at} on {self._request.profile.host}"
         return words
+
+    def _input_in_words(self, done: dict[str, Any]) -> dict[str, str]:
+        if _MACHINE not in done or "throughput" not in done:
+            return {}
+        groups = {name: done[name] for name in ("data", "reads", "throughput") if name in done}
+        return input_in_words(dataclasses.replace(done[_MACHINE], **groups, absent=self.absent))
 
     def _machine(self) -> Environment:
         return Environment.collect(self._sources.root)
@@ -130,13 +151,33 @@ class Facts:
             self._tasks[group].wait()
         return self._sources.measure_reads(data.sample)
 
+    def _throughput(self) -> ThroughputFacts:
+        work = image_work(self._request.work, self._request.profile)
+        until = self._until - _LEFT_FOR_CHECKS_S
+        for group, task in self._tasks.copy().items():  # nothing else shall run beside the clock
+            if group != "throughput" and not task.wait(until):
+                return ThroughputFacts(work, not_measured=f"the doctor was still at {_DOING[group]}")
+        data: DataFacts = self._tasks["data"].result()
+        machine: Environment = self._tasks[_MACHINE].result()
+        reads = self._tasks.get("reads")
+        has_read = reads is not None and reads.error is None
+        sample = Sample(
+            files=data.sample,
+            num_read=MAX_READS if has_read else 0,
+            cores=machine.cores,
+            memory_bytes=machine.memory.available_bytes,
+            seconds=min(MAX_S, until - time.monotonic() - GRACE_S),
+            max_bytes=MAX_BYTES - (sum(read.num_bytes for read in reads.result().reads) if reads and has_read else 0),
+        )
+        return self._sources.measure_throughput(sample, work)
+
 
 def _absent(request: Request) -> dict[str, str]:
     absent = {}
     if request.data is None:
-        absent = dict.fromkeys(("data", "reads"), "no data were named (--data DIR|CSV)")
+        absent = dict.fromkeys(("data", "reads", "throughput"), "no data were named (--data DIR|CSV)")
     elif not request.reads_files:
-        absent["reads"] = "no file was read (--no-io)"
+        absent = dict.fromkeys(("reads", "throughput"), "no file was read (--no-io)")
     if request.profile is None:
         absent["profile"] = "no profile of a training was given (--profile FILE)"
     return absent

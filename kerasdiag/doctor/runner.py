@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from functools import partial
 
@@ -14,7 +14,9 @@ from kerasdiag.doctor.check import Answer, Check, skipped
 from kerasdiag.doctor.collect import Facts, Request, Sources
 from kerasdiag.findings import CheckResult, DoctorReport, Status
 
-TIMEOUT_S = 10.0  # a sound machine needs 2 s at most; a network disk that wakes up may need longer
+# A sound machine needs 2 s, and 5 more where images are timed; a network disk that wakes up may need longer.
+TIMEOUT_S = 12.0
+_TELL_AFTER_S, _TELL_EVERY_S = 1.0, 0.2
 
 
 def examine(
@@ -22,6 +24,7 @@ def examine(
     request: Request | None = None,
     sources: Sources | None = None,
     timeout_s: float = TIMEOUT_S,
+    on_wait: Callable[[str], None] | None = None,
 ) -> DoctorReport:
     """Collect the facts that these checks need, run them, and return what they said.
 
@@ -31,14 +34,18 @@ def examine(
         sources: Where facts come from; by default this machine.
         timeout_s: When to give up on a check, collecting its facts included. All run side by side, so
             this is the longest that the whole examination takes.
+        on_wait: Called now and then with what is being done, once that takes longer than a second.
 
     Raises:
         DoctorUsageError: The data that the request names do not exist.
     """
     request = request or Request()
     until = time.monotonic() + timeout_s
-    facts = Facts(request, sources or Sources(), {name for check in checks for name in (*check.needs, *check.uses)})
+    groups = {name for check in checks for name in (*check.needs, *check.uses)}
+    facts = Facts(request, sources or Sources(), groups, until)
     running = [(check, Background(partial(_examine, check, facts), check.code)) for check in checks]
+    if on_wait is not None:
+        _tell_while_waiting([task for _, task in running], until, lambda: on_wait(facts.unfinished(sorted(groups))))
     results = [_result(check, task, facts, until, timeout_s) for check, task in running]
     facts.raise_wrong_usage(until)
     demand = demand_of(request.profile)
@@ -49,6 +56,14 @@ def examine(
         facts=facts.in_words(),
         epoch_s=demand.epoch_s if demand else None,
     )
+
+
+def _tell_while_waiting(tasks: Sequence[Background[Answer]], until: float, tell: Callable[[], None]) -> None:
+    since = time.monotonic()
+    for task in tasks:
+        while not task.wait(min(until, time.monotonic() + _TELL_EVERY_S)) and time.monotonic() < until:
+            if time.monotonic() - since > _TELL_AFTER_S:
+                tell()
 
 
 def _examine(check: Check, facts: Facts) -> Answer:

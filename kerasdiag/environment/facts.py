@@ -14,6 +14,7 @@ from kerasdiag.environment.data_files import DataFacts
 from kerasdiag.environment.memory import MemoryLimit, memory_limit
 from kerasdiag.environment.packages import PackageFacts
 from kerasdiag.environment.storage import StorageFacts, storage_of
+from kerasdiag.environment.throughput.facts import ThroughputFacts
 from kerasdiag.profile import RunProfile
 
 _MIB = 1024**2
@@ -72,6 +73,7 @@ class Environment:
         packages: What is installed. This and what follows is None unless the doctor looked (``absent``: why not).
         data: The files of a training.
         reads: How long it took to read some of them.
+        throughput: How fast a sample of the images becomes batches here, and what its files are.
         profile: What the training itself measured.
         absent: Name of an attribute that is None -> why.
     """
@@ -85,6 +87,7 @@ class Environment:
     packages: PackageFacts | None = None
     data: DataFacts | None = None
     reads: ReadFacts | None = None
+    throughput: ThroughputFacts | None = None
     profile: RunProfile | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
 

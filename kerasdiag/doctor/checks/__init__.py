@@ -5,8 +5,11 @@ from __future__ import annotations
 from kerasdiag.doctor.check import Check
 from kerasdiag.doctor.checks.cores import cores_out_of_reach
 from kerasdiag.doctor.checks.disk import data_on_hard_disk, disk_contradicts_itself
+from kerasdiag.doctor.checks.image_files import unfit_image_files
 from kerasdiag.doctor.checks.keras_preprocessing import quadratic_file_list
 from kerasdiag.doctor.checks.network import data_on_network
+from kerasdiag.doctor.checks.preparation import slow_image_preparation
+from kerasdiag.doctor.checks.small_files import slow_cold_reads
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
 from kerasdiag.doctor.checks.workers import unfit_workers
 
@@ -14,8 +17,11 @@ CHECKS: tuple[Check, ...] = (
     quadratic_file_list,
     data_on_hard_disk,
     disk_contradicts_itself,
+    slow_cold_reads,
     data_on_network,
     data_behind_slow_usb,
+    unfit_image_files,
+    slow_image_preparation,
     cores_out_of_reach,
     unfit_workers,
 )
