@@ -83,8 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         show_table(rows(checks))
         return 0
-    with _Waiting(sys.stderr) as waiting:
+    waiting = _Waiting(sys.stderr)
+    try:
         report = examine(checks, _request(arguments), timeout_s=arguments.timeout or TIMEOUT_S, on_wait=waiting.tell)
+    finally:
+        waiting.clear()
     _print(report, arguments)
     return exit_code(report, arguments.fail_on, strict=arguments.strict)
 
@@ -128,16 +131,14 @@ def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:
 
 
 class _Waiting:
-    """A line on a terminal that says what is being done, and goes when it is done."""
+    """A line on a terminal that says what is being done; ``clear`` takes it away."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._shown = ""
 
-    def __enter__(self) -> _Waiting:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def clear(self) -> None:
+        """Leave an empty line."""
         self._show("")
 
     def tell(self, doing: str) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class Request:
     data: DataRequest | None = None
     profile: RunProfile | None = None
     reads_files: bool = True
-    work: WorkRequest = WorkRequest()
+    work: WorkRequest = field(default_factory=WorkRequest)
 
 
 _MACHINE = "machine"

@@ -10,7 +10,7 @@ from kerasdiag.profile import RunProfile
 
 KERAS_TARGET_SIZE = (256, 256)  # of flow_from_directory and flow_from_dataframe
 # What --augmentation takes, and the steps that each stands for.
-AUGMENTATIONS = {"affine": (AFFINE, FLIP), "none": ()}
+AUGMENTATIONS: dict[str, tuple[str, ...]] = {"affine": (AFFINE, FLIP), "none": ()}
 REFERENCE = "affine"
 IN_WORDS = {
     (AFFINE, FLIP): "rotation, shear, zoom and flip",
@@ -28,8 +28,13 @@ _STEPS = {
     "brightness_range": BRIGHTNESS,
 }
 # A multiplication or a sum over the pixels, which the reference has, too.
-_AS_CHEAP_AS_RESCALE = ("rescale", "samplewise_center", "samplewise_std_normalization")
-_AS_CHEAP_AS_RESCALE += ("featurewise_center", "featurewise_std_normalization")
+_AS_CHEAP_AS_RESCALE = (
+    "rescale",
+    "samplewise_center",
+    "samplewise_std_normalization",
+    "featurewise_center",
+    "featurewise_std_normalization",
+)
 
 
 class WorkRequest(NamedTuple):
@@ -53,7 +58,8 @@ def image_work(request: WorkRequest, profile: RunProfile | None) -> ImageWork:
         size, size_said_by = request.target_size, "--target-size"
     elif is_known and data is not None and data.target_size is not None and len(data.target_size) == 2:
         size, size_said_by = (data.target_size[0], data.target_size[1]), "the profile"
-    steps, left_out = AUGMENTATIONS[REFERENCE], ()
+    steps = AUGMENTATIONS[REFERENCE]
+    left_out: tuple[str, ...] = ()
     said_by = "assumed; --augmentation none leaves it out"
     if request.augmentation is not None:
         steps, said_by = AUGMENTATIONS[request.augmentation], "--augmentation"

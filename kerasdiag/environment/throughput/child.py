@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any  # what JSON can hold
 
@@ -25,7 +25,7 @@ from kerasdiag.environment.throughput.pixel_work import BATCH_SIZE, MissingPacka
 from kerasdiag.environment.throughput.side_by_side import LEAST_FILES, read_side_by_side
 from kerasdiag.environment.throughput.threads import Pace, Work, pace_of
 
-TIMED_IMAGES = 48
+TIMED_IMAGES = 64
 TIMED_BYTES = 48 * 1024**2
 # Bytes of decoded images that the stages work on; there is one at least.
 _DECODED_BYTES = 64 * 1024**2
@@ -157,19 +157,23 @@ class _Chain:
     def __init__(self, work: PixelWork, names: Sequence[str]) -> None:
         self._work = work
         self._names = names
-        self._first = itertools.count()
+        self._turn = itertools.count()  # all threads of all windows go round the same list
         self.totals: list[list[float]] = []
 
+    def shares(self) -> list[float]:
+        """Return the share of each stage since they were asked for last."""
+        sums = [sum(column) for column in zip(*self.totals)]
+        self.totals.clear()
+        return [one / sum(sums) for one in sums]
+
     def __call__(self) -> Work:
-        work, put = self._work, self._work.batches()
-        names = _turns(self._names, next(self._first))
+        work, put, names, turn, clock = self._work, self._work.batches(), self._names, self._turn, time.perf_counter
         totals = [0.0] * len(STAGES)
         self.totals.append(totals)
-        clock = time.perf_counter
 
         def one() -> None:
             times = [clock()]
-            with open(next(names), "rb") as file:
+            with open(names[next(turn) % len(names)], "rb") as file:
                 data = file.read()
             times.append(clock())
             image = work.decode(data)
@@ -188,15 +192,13 @@ class _Chain:
 
 def _time(work: PixelWork, sound: Sound, order: dict[str, Any], end: float, tell: Tell) -> None:
     counts = _affordable(work, sound, order)
-    names = [file.path for file, _ in sound]
+    chain = _Chain(work, [file.path for file, _ in sound])
     window_s = (end - time.perf_counter() - _STAGES_S) / (_ROUNDS * len(counts))
     window_s = min(_MOST_WINDOW_S, max(_LEAST_WINDOW_S, window_s))
     for _ in range(_ROUNDS):
         for count in counts:
-            chain = _Chain(work, names)
             pace = pace_of(chain, count, window_s)
-            stages = [sum(column) for column in zip(*chain.totals)]
-            tell(pace=list(pace), shares=[one / sum(stages) for one in stages])
+            tell(pace=list(pace), shares=chain.shares())
             if time.perf_counter() > end - _STAGES_S / 2:  # images that take a second each
                 return
     _time_lock(work, sound, counts[:3], end, tell)
@@ -231,23 +233,17 @@ def _time_lock(work: PixelWork, sound: Sound, counts: Sequence[int], end: float,
 
 
 def _each(do: Callable[[Any], Any], items: Sequence[Any]) -> Work:
-    turns = _turns(items, 0)
-    return lambda: _ignore(do(next(turns)))
+    turns = itertools.cycle(items)
+    return lambda: _drop(do(next(turns)))
 
 
-def _ignore(_: Any) -> None:
-    """Drop a result at once, as the next step would."""
+def _drop(_: Any) -> None:
+    """Let go of a result at once, as the next step would."""
 
 
 def _read_whole(name: str) -> bytes:
     with open(name, "rb") as file:
         return file.read()
-
-
-def _turns(items: Sequence[Any], first: int) -> Iterator[Any]:
-    """Go round the items; each thread begins elsewhere."""
-    start = first * 7 % len(items)
-    return itertools.cycle([*items[start:], *items[:start]])
 
 
 def _affordable(work: PixelWork, sound: Sound, order: dict[str, Any]) -> list[int]:
