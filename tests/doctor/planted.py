@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from builders import make_reads
+from builders import make_census, make_reads, make_throughput
 from machines import Machine
 
 from kerasdiag.doctor.collect import Sources
@@ -19,6 +19,7 @@ class PlantedMachine(Machine):
     def __init__(self, root, mounts="1 0 259:0 / / rw - ext4 /dev/nvme0n1 rw", cores=8):
         super().__init__(root, mounts)
         self.latency_s = 0.0002
+        self.throughput = {}  # what differs from sound images on 8 cores
         self.write("proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\n")
         self.write("proc/self/cgroup", "0::/job\n")
         self.write("proc/self/status", f"Name:\tpython\nCpus_allowed_list:\t0-{cores - 1}\n")
@@ -51,5 +52,14 @@ class PlantedMachine(Machine):
     def sources(self):
         """What the doctor takes its facts from; reads take ``latency_s``."""
         return Sources(
-            self.root, (str(self.root / "site"),), {}, lambda files: make_reads(self.latency_s, min(64, len(files)))
+            self.root,
+            (str(self.root / "site"),),
+            {},
+            lambda files: make_reads(self.latency_s, min(64, len(files))),
+            self.measure_throughput,
         )
+
+    def measure_throughput(self, sample, work):
+        """As the doctor would ask for it: by default reads that gain by every thread, and images that are sound."""
+        reads = [(threads, threads / self.latency_s) for threads in (2, 4)]
+        return make_throughput(**{"reads": reads, "work": work, "census": make_census(), **self.throughput})

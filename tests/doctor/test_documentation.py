@@ -79,12 +79,12 @@ def test_the_list():
 @pytest.mark.parametrize(
     ("select", "ignore", "codes"),
     [
-        ([], [], "KD101 KD301 KD302 KD304 KD308 KD401 KD702"),
+        ([], [], "KD101 KD301 KD302 KD303 KD304 KD308 KD313 KD314 KD401 KD702"),
         (["KD1"], [], "KD101"),
-        (["KD3"], ["KD302", "KD304"], "KD301 KD308"),
+        (["KD30"], ["KD302", "KD304"], "KD301 KD303 KD308"),
         (["kd401", "KD101"], [], "KD101 KD401"),
         ([], ["KD3"], "KD101 KD401 KD702"),
-        (["KD"], ["KD7"], "KD101 KD301 KD302 KD304 KD308 KD401"),
+        (["KD"], ["KD7"], "KD101 KD301 KD302 KD303 KD304 KD308 KD313 KD314 KD401"),
     ],
 )
 def test_selection(select, ignore, codes):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kerasdiag.demand import Demand, demand_of
-from kerasdiag.doctor.check import Answer, check, found, ok, unknown
+from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
 from kerasdiag.doctor.costs import Cost, cost_of, price_per_step, severity_by
 from kerasdiag.doctor.image_cost import preparing_s, why_no_roofline
 from kerasdiag.doctor.reading import (
+    HARD_DISK_AT_LEAST_S,
     data_of,
     fits_page_cache,
     measured_reads,
@@ -19,9 +20,12 @@ from kerasdiag.doctor.supply import files_per_s, roofline_from_disk
 from kerasdiag.doctor.wording import duration
 from kerasdiag.environment.cold_reads import ReadFacts
 from kerasdiag.environment.facts import Environment
+from kerasdiag.environment.storage_class import StorageClass
 from kerasdiag.environment.throughput.facts import READ
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Severity
 
+# These price the same reads where no profile tells more.
+_TOLD_BY = {StorageClass.ROTATING: "KD301", StorageClass.NETWORK: "KD304"}
 _REFERENCES = ("https://github.com/ultralytics/ultralytics/pull/20303",)
 
 
@@ -61,6 +65,9 @@ def slow_cold_reads(environment: Environment) -> Answer:
         return found(
             _finding(environment, per_s, f"the training could take {wanted:,.0f} images/s", _by(demand, per_s))
         )
+    storage_class = data_of(environment).storage.storage_class
+    if storage_class in _TOLD_BY or reads.seek_s >= HARD_DISK_AT_LEAST_S:
+        return skipped(f"{said}; what such a disk costs, {_TOLD_BY.get(storage_class, 'KD301')} says")
     drawn = roofline_from_disk(environment)
     if drawn is None:
         return unknown(f"{said}; what else the images take was not measured: {why_no_roofline(environment)}")
