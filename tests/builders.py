@@ -169,7 +169,12 @@ def make_census(count=128, decoded=64, size=(500, 375), folder="/data/photos", *
 
 
 def make_throughput(
-    stages_s=(0.0001, 0.0015, 0.0001, 0.0075, 0.0005), cores=8, held=0.0, census=None, reads=((2, 9_000), (4, 15_000)), **facts
+    stages_s=(0.0001, 0.0015, 0.0001, 0.0075, 0.0005),
+    cores=8,
+    held=0.0,
+    census=None,
+    reads=((2, 9_000), (4, 15_000)),
+    **facts,
 ):
     """Images that go through the stages on so many cores, without ever meeting; a list of ``held`` goes by stage."""
     work_s = sum(stages_s)

@@ -163,7 +163,20 @@ def test_list(capsys):
 def test_selections_add_up(capsys):
     """An option may be given twice."""
     assert (
-        main(["doctor", "--list", "--select", "KD1", "--select", "KD3,KD4", "--ignore", "KD302,KD303", "--ignore", "KD308,KD31"])
+        main(
+            [
+                "doctor",
+                "--list",
+                "--select",
+                "KD1",
+                "--select",
+                "KD3,KD4",
+                "--ignore",
+                "KD302,KD303",
+                "--ignore",
+                "KD308,KD31",
+            ]
+        )
         == 0
     )
     listed = capsys.readouterr().out.splitlines()[1:]
