@@ -91,7 +91,7 @@ def _finding(environment: Environment, facts: ThroughputFacts, drawn: Roofline, 
 def _remedy(drawn: Roofline) -> Remedy:
     why = "one at a time holds the interpreter's lock" if drawn.limited_by == LOCK else "all cores have work"
     text = (
-        f"More than {drawn.workers} workers do not help, for {why}. autofix decodes every image once, and augments by "
+        f"More than {drawn.workers} worker{'s' if drawn.workers > 1 else ''} do not help, for {why}. autofix decodes every image once, and augments by "
         "compiled code:"
     )
     return Remedy(text, ("train_data = autofix(train_generator, profiler)",), safe=True)

@@ -18,8 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any  # what JSON can hold
 
+from kerasdiag.environment.cold_reads import cached_pages
 from kerasdiag.environment.throughput import census
-from kerasdiag.environment.throughput.facts import AUGMENT, BATCH, DECODE, READ, RESIZE, STAGES, ImageFile
+from kerasdiag.environment.throughput.facts import AUGMENT, BATCH, DECODE, RESIZE, STAGES, ImageFile
 from kerasdiag.environment.throughput.lock import held_fraction
 from kerasdiag.environment.throughput.pixel_work import BATCH_SIZE, MissingPackageError, PixelWork, pillow
 from kerasdiag.environment.throughput.side_by_side import LEAST_FILES, read_side_by_side
@@ -154,9 +155,10 @@ def _load(work: PixelWork, files: Sequence[ImageFile], max_bytes: int, tell: Tel
 class _Chain:
     """All steps of an image in their order, from its file in memory, with a clock between them."""
 
-    def __init__(self, work: PixelWork, names: Sequence[str]) -> None:
+    def __init__(self, work: PixelWork, sound: Sound) -> None:
         self._work = work
-        self._names = names
+        # A file that the system did not keep in memory would be fetched anew each time: then its bytes must do.
+        self._files = [(file.path, b"" if _is_in_memory(file.path) else data) for file, data in sound]
         self._turn = itertools.count()  # all threads of all windows go round the same list
         self.totals: list[list[float]] = []
 
@@ -167,14 +169,14 @@ class _Chain:
         return [one / sum(sums) for one in sums]
 
     def __call__(self) -> Work:
-        work, put, names, turn, clock = self._work, self._work.batches(), self._names, self._turn, time.perf_counter
+        work, put, files, turn, clock = self._work, self._work.batches(), self._files, self._turn, time.perf_counter
         totals = [0.0] * len(STAGES)
         self.totals.append(totals)
 
         def one() -> None:
             times = [clock()]
-            with open(names[next(turn) % len(names)], "rb") as file:
-                data = file.read()
+            name, data = files[next(turn) % len(files)]
+            data = data or _read_whole(name)
             times.append(clock())
             image = work.decode(data)
             times.append(clock())
@@ -192,7 +194,7 @@ class _Chain:
 
 def _time(work: PixelWork, sound: Sound, order: dict[str, Any], end: float, tell: Tell) -> None:
     counts = _affordable(work, sound, order)
-    chain = _Chain(work, [file.path for file, _ in sound])
+    chain = _Chain(work, sound)
     window_s = (end - time.perf_counter() - _STAGES_S) / (_ROUNDS * len(counts))
     window_s = min(_MOST_WINDOW_S, max(_LEAST_WINDOW_S, window_s))
     for _ in range(_ROUNDS):
@@ -205,7 +207,7 @@ def _time(work: PixelWork, sound: Sound, order: dict[str, Any], end: float, tell
 
 
 def _time_lock(work: PixelWork, sound: Sound, counts: Sequence[int], end: float, tell: Tell) -> None:
-    """Let each step run beside itself, and tell how much of it holds the interpreter's lock."""
+    """Let each step run beside itself, and tell how much of it holds the interpreter's lock; reading never does for long."""
     decoded = []
     num_bytes = 0
     for file, data in sound:
@@ -216,14 +218,13 @@ def _time_lock(work: PixelWork, sound: Sound, counts: Sequence[int], end: float,
     resized = [work.resize(image) for image in decoded]
     arrays = [work.augment(image) for image in resized]
     makers: dict[str, Callable[[], Work]] = {
-        READ: lambda: _each(_read_whole, [file.path for file, _ in sound]),
         DECODE: lambda: _each(work.decode, [data for _, data in sound]),
         RESIZE: lambda: _each(work.resize, decoded),
         AUGMENT: lambda: _each(work.augment, resized),
         BATCH: lambda: _each(work.batches(), arrays),
     }
     window_s = _STAGES_S / (len(makers) * len(counts))
-    for name in (AUGMENT, DECODE, BATCH, RESIZE, READ):  # the longest first: the time may be up
+    for name in (AUGMENT, DECODE, BATCH, RESIZE):  # the longest first: the time may be up
         paces: list[Pace] = []
         for count in counts:
             if time.perf_counter() > end:
@@ -239,6 +240,11 @@ def _each(do: Callable[[Any], Any], items: Sequence[Any]) -> Work:
 
 def _drop(_: Any) -> None:
     """Let go of a result at once, as the next step would."""
+
+
+def _is_in_memory(name: str) -> bool:
+    with open(name, "rb") as file:
+        return bool(cached_pages(file.fileno()))
 
 
 def _read_whole(name: str) -> bytes:

@@ -35,6 +35,9 @@ def lock_wait_s(held_s: float, other_s: float, threads: int) -> float:
 def held_fraction(paces: Sequence[Pace]) -> float | None:
     """Return which share of its work holds the lock (0-1), by how long several threads waited for it.
 
+    A thread that waits for a core may hold the lock meanwhile: its time at the lock is as much longer as the rest.
+    Whatever else stops threads looks like the lock, too, so that the least of the shares is the nearest.
+
     Args:
         paces: The same work by several numbers of threads.
 
@@ -47,11 +50,10 @@ def held_fraction(paces: Sequence[Pace]) -> float | None:
             low, high = 0.0, 1.0
             for _ in range(_STEPS):
                 share = (low + high) / 2
-                held_s = share * pace.cpu_s
-                other_s = max(0.0, pace.image_s - pace.blocked_s - held_s)  # waiting for a core is part of it
-                if lock_wait_s(held_s, other_s, pace.threads) < pace.blocked_s:
+                runs_s = max(0.0, pace.image_s - pace.blocked_s)
+                if lock_wait_s(share * runs_s, (1 - share) * runs_s, pace.threads) < pace.blocked_s:
                     low = share
                 else:
                     high = share
             shares.append((low + high) / 2)
-    return sum(shares) / len(shares) if shares else None
+    return min(shares, default=None)
