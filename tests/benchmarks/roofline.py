@@ -138,11 +138,17 @@ class Case:
         after = {count: self.feed(process, count) for count in reversed(self.workers)}
         for count in self.workers:
             middle = (before[count] + after[count]) / 2
-            if abs(before[count] - after[count]) > AGREE * middle:
+            predicted = by_workers[min(count, len(by_workers)) - 1]
+            counts = abs(before[count] - after[count]) <= AGREE * middle
+            told = (
+                f"{before[count]:.0f} {after[count]:.0f}, predicted {predicted:.0f}{'' if counts else ' (disturbed)'}"
+            )
+            print(f"    {self.size} {self.augmentation} {count}: {told}", file=sys.stderr, flush=True)
+            if not counts:
                 self.disturbed[count] += 1
                 continue
             self.measured[count].append(middle)
-            self.predicted[count].append(by_workers[min(count, len(by_workers)) - 1])
+            self.predicted[count].append(predicted)
             self.said = said
 
     def feed(self, process, count):

@@ -99,7 +99,7 @@ def test_preparation_without_a_finding(changes, status, words):
 # --- KD303
 
 
-@pytest.mark.parametrize(("wanted", "status"), [(299, OK), (300, OK), (301, INFO), (640, WARN), (3200, ERROR)])
+@pytest.mark.parametrize(("wanted", "status"), [(299, OK), (299.9, OK), (300.1, INFO), (640, WARN), (3200, ERROR)])
 def test_cold_reads_against_the_demand(wanted, status):
     """300 files a second, by however many threads."""
     profile = training(wanted, wait_s=0.1 if wanted > 600 else 0.01)

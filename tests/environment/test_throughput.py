@@ -127,6 +127,7 @@ def test_every_step_gives_a_row_of_a_batch(photos, steps, size):
     work.batches()(pixels)
 
 
+@pytest.mark.keras
 def test_the_work_is_that_of_keras(photos):
     """Decoded and resized, the image is that of Keras' own loader."""
     import numpy as np
