@@ -47,6 +47,18 @@ def image_cost(environment: Environment) -> ImageCost | None:
     return cost
 
 
+def cores_of_others(environment: Environment) -> float | None:
+    """Return how many of the cores others used while it was measured; None where that cannot be told."""
+    facts, cost = measured_throughput(environment), image_cost(environment)
+    if facts is None or cost is None:
+        return None
+    crowded = [rate for rate in facts.rates if rate.threads >= environment.cores]
+    if not crowded or max(rate.images_per_s for rate in crowded) * sum(cost.held.values()) >= _LOCKED_FRACTION:
+        return None  # threads that wait for the lock leave cores idle
+    got = max(rate.images_per_s * rate.cpu_s for rate in crowded)
+    return max(0.0, environment.cores - got)
+
+
 def preparing_s(environment: Environment) -> float:
     """Return the seconds for each image of the generator's own work at its best: measured here, else elsewhere."""
     cost = image_cost(environment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasdiag.doctor.image_cost import measured_throughput, why_no_roofline
+from kerasdiag.doctor.image_cost import cores_of_others, measured_throughput, why_no_roofline
 from kerasdiag.doctor.reading import fits_page_cache
 from kerasdiag.doctor.roofline import Roofline
 from kerasdiag.doctor.supply import roofline_from_disk, roofline_of
@@ -11,6 +11,8 @@ from kerasdiag.environment.throughput.asked import steps_in_words
 from kerasdiag.environment.throughput.facts import ImageWork, ThroughputFacts
 from kerasdiag.findings import Evidence, Provenance
 
+# Of the cores: less than that, and the figures are not moved by more than a few percent more than they scatter.
+_BUSY_FRACTION = 0.2
 # A first epoch that is slower by less than this is not worth a word.
 _SLOWER_AT_FIRST = 0.9
 
@@ -23,6 +25,9 @@ def input_in_words(environment: Environment) -> dict[str, str]:
     if drawn is None:
         return {"input": f"not measured: {why_no_roofline(environment)}"}
     words = {"input": roofline_in_words(drawn) + _first_epoch(environment, drawn)}
+    busy = beside_others(environment)
+    if busy:
+        words["busy"] = busy
     assumed = assumptions(environment.throughput.work)
     if assumed:
         words["assumed"] = assumed
@@ -35,6 +40,14 @@ def roofline_in_words(drawn: Roofline) -> str:
     return (
         f"at most {_rate(drawn.images_per_s)} with {workers}; limited by {drawn.limited_by}; more workers do not help"
     )
+
+
+def beside_others(environment: Environment) -> str:
+    """Say how many cores others used meanwhile; empty where they hardly did: the figures are lower by that."""
+    others = cores_of_others(environment)
+    if others is None or others < _BUSY_FRACTION * environment.cores:
+        return ""
+    return f"others used about {others:.1f} of {environment.cores} cores meanwhile; without them the input gives more"
 
 
 def assumptions(work: ImageWork) -> str:
@@ -66,6 +79,9 @@ def roofline_evidence(environment: Environment) -> tuple[Evidence, ...]:
         Evidence(f"{facts.num_timed} images, {work}: {stages_in_words(facts)}", Provenance.MEASURED),
         Evidence(f"all of it from memory: {shown} threads", Provenance.MEASURED),
     ]
+    busy = beside_others(environment)
+    if busy:
+        evidence.append(Evidence(busy, Provenance.MEASURED))
     assumed = assumptions(facts.work)
     if assumed:
         evidence.append(Evidence(f"assumed: {assumed}", Provenance.DECLARED))

@@ -20,7 +20,7 @@ from kerasdiag.doctor.checks.preparation import slow_image_preparation
 from kerasdiag.doctor.checks.small_files import slow_cold_reads
 from kerasdiag.doctor.input_line import input_in_words
 from kerasdiag.environment.storage import StorageClass
-from kerasdiag.environment.throughput.facts import ImageFile, ImageWork
+from kerasdiag.environment.throughput.facts import ImageFile, ImageWork, ThreadRate
 from kerasdiag.findings import Severity, Status
 
 OK, INFO, WARN, ERROR, SKIPPED, NOT_TOLD, CRASHED = Status
@@ -270,3 +270,14 @@ def test_the_head_tells_why_nothing_was_measured():
     nothing = make_throughput(stages=(), rates=(), not_measured="Pillow cannot be imported here: pip install pillow")
     assert head(throughput=nothing) == {"input": "not measured: Pillow cannot be imported here: pip install pillow"}
     assert head(throughput=None) == {}
+
+
+@pytest.mark.parametrize(
+    ("share", "held", "words"), [(0.82, 0.0, ""), (0.5, 0.0, "others used about 1.0 of 2 cores"), (0.5, 1.0, "")]
+)
+def test_the_head_tells_of_others_on_the_machine(share, held, words):
+    """Threads that did not get the cores; those that wait for the lock tell nothing of others."""
+    rates = (ThreadRate(1, 100, 0.0097), ThreadRate(2, 206 * share, 0.0097), ThreadRate(4, 200 * share, 0.0097))
+    told = head(cores=2, throughput=make_throughput(cores=2, held=held, rates=rates))
+    assert words in told.get("busy", "")
+    assert ("busy" in told) is bool(words)
