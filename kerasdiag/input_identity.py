@@ -23,6 +23,25 @@ PYTHON_GENERATOR = "python-generator"
 ARRAYS = "arrays"
 OTHER = "other"
 
+# Arguments of ImageDataGenerator that change pixels, as attributes of it, with the value that changes none.
+_PIXEL_ARGUMENTS: dict[str, Any] = {
+    "rotation_range": 0,
+    "width_shift_range": 0,
+    "height_shift_range": 0,
+    "shear_range": 0,
+    "zoom_range": (1, 1),
+    "channel_shift_range": 0,
+    "brightness_range": None,
+    "horizontal_flip": False,
+    "vertical_flip": False,
+    "rescale": None,
+    "preprocessing_function": None,
+    "samplewise_center": False,
+    "samplewise_std_normalization": False,
+    "featurewise_center": False,
+    "featurewise_std_normalization": False,
+    "zca_whitening": False,
+}
 # The classes that ImageDataGenerator.flow*() return, by name: the same in keras-preprocessing,
 # Keras 2, tf_keras and keras.src.legacy, so no Keras needs to be imported to know them.
 _KERAS_PACKAGES = ("keras", "tf_keras", "tensorflow", "keras_preprocessing")
@@ -49,6 +68,7 @@ class InputIdentity:
             ``("TensorSlice", "ParallelMap", "Batch", "Prefetch")``.
         repaired: ``"disk"``, ``"memory"`` or ``"none"``: autofix made this dataset, and from there it
             has its images.
+        augmentation: Names of the arguments of ImageDataGenerator that change pixels (ImageDataGenerator).
     """
 
     kind: str
@@ -63,6 +83,7 @@ class InputIdentity:
     use_multiprocessing: Optional[bool] = None
     pipeline: tuple[str, ...] = ()
     repaired: Optional[str] = field(default=None, metadata=ADDED_LATER)
+    augmentation: Optional[tuple[str, ...]] = field(default=None, metadata=ADDED_LATER)
 
     @property
     def key(self) -> str:
@@ -112,6 +133,7 @@ def identify_input(
         else None,
         pipeline=_pipeline(data) if kind == TF_DATA else (),
         repaired=_attribute(getattr(data, "repair_report", None), "storage", str) if kind == TF_DATA else None,
+        augmentation=_augmentation(data) if kind == IMAGE_DATA_GENERATOR else None,
     )
 
 
@@ -164,6 +186,19 @@ def _target_size(data: Any) -> tuple[int, ...] | None:
     if isinstance(size, (tuple, list)) and all(hasattr(side, "__index__") for side in size):
         return tuple(int(side) for side in size)
     return None
+
+
+def _augmentation(data: Any) -> tuple[str, ...] | None:
+    source: Any = getattr(data, "image_data_generator", None)
+    if source is None:
+        return None
+    return tuple(name for name, idle in _PIXEL_ARGUMENTS.items() if not _is_idle(getattr(source, name, idle), idle))
+
+
+def _is_idle(value: Any, idle: Any) -> bool:
+    if isinstance(value, (list, tuple)) and isinstance(idle, tuple):
+        return tuple(value) == idle
+    return value is idle or (isinstance(value, (int, float)) and value == (idle or 0))
 
 
 def _hash_rows(data: Any) -> str | None:

@@ -11,6 +11,15 @@ from kerasdiag.environment.gpus import GpuFacts, GpuState
 from kerasdiag.environment.memory import MemoryLimit
 from kerasdiag.environment.packages import GeneratorCode, PackageFacts
 from kerasdiag.environment.storage import StorageClass, StorageFacts
+from kerasdiag.environment.throughput.facts import (
+    STAGES,
+    ImageFile,
+    ImageWork,
+    ReadRate,
+    Stage,
+    ThreadRate,
+    ThroughputFacts,
+)
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.profile import GpuSeries, RunProfile, StepTimes
 
@@ -158,6 +167,43 @@ def make_gpus(*, driver_version="550.54.15", driver_cuda=(12, 4), **facts):
         "default_power_limit_w": 70.0, "is_mig": False, "is_persistent": True, "needs_reset": False,
     }  # fmt: skip
     return GpuFacts((GpuState(0, **{**sound, **facts}),), driver_version=driver_version, driver_cuda=driver_cuda)
+
+
+def make_census(count=128, decoded=64, size=(500, 375), folder="/data/photos", **facts):
+    """Sound JPEGs of one size, width first."""
+    defaults = {"num_bytes": 100_000, "format": "JPEG", "mode": "RGB", "width": size[0], "height": size[1]}
+    return tuple(
+        ImageFile(
+            f"{folder}/{number}.jpg",
+            **{**defaults, **facts},
+            is_decoded=number < decoded,
+            decode_s=0.0015 if number < decoded else None,
+        )
+        for number in range(count)
+    )
+
+
+def make_throughput(
+    stages_s=(0.0001, 0.0015, 0.0001, 0.0075, 0.0005),
+    cores=8,
+    held=0.0,
+    census=None,
+    reads=((2, 9_000), (4, 15_000)),
+    **facts,
+):
+    """Images that go through the stages on so many cores, without ever meeting; a list of ``held`` goes by stage."""
+    work_s = sum(stages_s)
+    shares = np.broadcast_to(np.asarray(held, float), len(stages_s))
+    threads = [count for count in (1, 2, 4, 8, 16) if count <= max(2, 2 * cores)]
+    defaults = {
+        "work": ImageWork((256, 256), ("affine", "flip"), "--target-size", "--augmentation"),
+        "stages": tuple(map(Stage, STAGES, stages_s, map(float, shares))),
+        "rates": tuple(ThreadRate(count, min(count, cores) / work_s, work_s) for count in threads),
+        "reads": tuple(ReadRate(*rate, 32) for rate in reads),
+        "census": make_census() if census is None else census,
+        "num_timed": 64,
+    }
+    return ThroughputFacts(**{**defaults, **facts})
 
 
 def make_environment(cores=8, available_bytes=4 * 10**8, **facts):

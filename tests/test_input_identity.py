@@ -141,3 +141,23 @@ def test_input_whose_len_raises():
             raise RuntimeError("not yet")
 
     assert identify_input(Odd()).num_batches is None
+
+
+@pytest.mark.parametrize(
+    ("options", "augmentation"),
+    [
+        ({}, ()),
+        ({"rescale": 1 / 255}, ("rescale",)),
+        ({"rotation_range": 30, "zoom_range": 0.2, "horizontal_flip": True}, ("rotation_range", "zoom_range", "horizontal_flip")),
+        ({"width_shift_range": [-2, 2], "brightness_range": (0.5, 1.5)}, ("width_shift_range", "brightness_range")),
+        ({"preprocessing_function": abs, "samplewise_center": True}, ("preprocessing_function", "samplewise_center")),
+    ],
+)  # fmt: skip
+def test_arguments_that_change_pixels(options, augmentation):
+    """By name, those that do something; what they do to two inputs does not tell them apart."""
+    generator = keras.preprocessing.image.ImageDataGenerator(**options)
+    plain = keras.preprocessing.image.ImageDataGenerator()
+    images = np.zeros((4, 8, 8, 3))
+    data = identify_input(generator.flow(images))
+    assert data.augmentation == augmentation
+    assert data.is_same_input(identify_input(plain.flow(images)))

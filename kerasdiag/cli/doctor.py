@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerasdiag.doctor.collect import Request
@@ -16,6 +16,8 @@ EXIT_INCOMPLETE = 3
 
 FORMATS = ("text", "json", "markdown", "github")
 FAIL_ON = ("never", "warn", "error")
+AUGMENTATIONS = ("none", "affine")
+MOST_SIDE = 4096  # of --target-size; a batch of such images has 6 GB
 
 _HELP = "find what makes a training slow: packages, disk, cores, workers"
 _DESCRIPTION = """\
@@ -24,7 +26,9 @@ finding says what it costs, how that is known, and what to do. Nothing is change
 process of its own only.
 
     kerasdiag doctor                              packages and cores
-    kerasdiag doctor --data photos/               the disk under the images too (reads some of them)
+    kerasdiag doctor --data photos/               the disk and the images too: how many a second this
+                                                  machine reads, decodes and augments (5 s, reads some)
+    kerasdiag doctor --data photos/ --target-size 224x224 --augmentation none
     kerasdiag doctor --data train.csv --x-col path --directory photos/
     kerasdiag doctor --data photos/ --profile run.kdprof.json
                                                   what your training waited decides what matters
@@ -57,6 +61,12 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
     look.add_argument("--x-col", metavar="NAME", help="column of the file names (filename)")
     look.add_argument("--directory", metavar="DIR", help="folder of the file names (that of the CSV)")
     look.add_argument("--profile", type=Path, metavar="FILE", help="a saved profile of the training")
+    look.add_argument(
+        "--target-size", type=_size, metavar="HxW", help="pixels of the training (of the profile, else 256x256)"
+    )
+    look.add_argument(
+        "--augmentation", choices=AUGMENTATIONS, help="of the training (of the profile, else affine with flip)"
+    )
     look.add_argument("--no-io", action="store_true", help="read no file of the data")
     look.add_argument("--no-probe", action="store_true", help="do not start TensorFlow in another process")
     look.add_argument(
@@ -69,7 +79,7 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
     choose = parser.add_argument_group("which checks")
     choose.add_argument("--select", type=_codes, action="extend", metavar="CODES", help="only these, such as KD101,KD3")
     choose.add_argument("--ignore", type=_codes, action="extend", metavar="CODES", help="not these")
-    choose.add_argument("--timeout", type=_seconds, metavar="S", help="give up on a check after S seconds (10)")
+    choose.add_argument("--timeout", type=_seconds, metavar="S", help="give up on a check after S seconds (12)")
     choose.add_argument("--list", action="store_true", help="list all checks and do nothing else")
     show = parser.add_argument_group("what comes out")
     show.add_argument(
@@ -89,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     from kerasdiag.cli.printing import show_table
     from kerasdiag.doctor.checks import CHECKS
     from kerasdiag.doctor.documentation import rows
-    from kerasdiag.doctor.runner import TIMEOUT_S, examine
+    from kerasdiag.doctor.runner import examine
     from kerasdiag.doctor.selection import select_checks
 
     _add_configuration(arguments)
@@ -97,7 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         show_table(rows(checks))
         return 0
-    report = examine(checks, _request(arguments), timeout_s=arguments.timeout or TIMEOUT_S)
+    waiting = _Waiting(sys.stderr)
+    try:
+        report = examine(checks, _request(arguments), timeout_s=arguments.timeout, on_wait=waiting.tell)
+    finally:
+        waiting.clear()
     _print(report, arguments)
     return exit_code(report, arguments.fail_on or "error", strict=bool(arguments.strict))
 
@@ -130,6 +144,7 @@ def _add_configuration(arguments: argparse.Namespace) -> None:
 def _request(arguments: argparse.Namespace) -> Request:
     from kerasdiag.doctor.collect import Request
     from kerasdiag.environment.data_files import DataRequest
+    from kerasdiag.environment.throughput.asked import WorkRequest
     from kerasdiag.errors import DoctorUsageError
     from kerasdiag.profile import RunProfile
 
@@ -138,6 +153,9 @@ def _request(arguments: argparse.Namespace) -> Request:
         data = DataRequest(arguments.data, arguments.x_col or DataRequest("").x_col, arguments.directory)
     elif arguments.x_col is not None or arguments.directory is not None:
         raise DoctorUsageError("--x-col and --directory belong to --data FILE.csv, which is missing.")
+    work = WorkRequest(arguments.target_size, arguments.augmentation)
+    if data is None and work != WorkRequest():
+        raise DoctorUsageError("--target-size and --augmentation belong to --data DIR|CSV, which is missing.")
     profile = RunProfile.load(arguments.profile) if arguments.profile is not None else None
     if arguments.python is not None and arguments.requirement:
         raise DoctorUsageError("--python and -r name two environments. Give one of them.")
@@ -148,6 +166,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         probes=not arguments.no_probe,
         python=arguments.python,
         lists=tuple(arguments.requirement),
+        work=work,
     )
 
 
@@ -165,6 +184,37 @@ def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:
         text = doctor_text.render_for(sys.stdout, report, verbose=arguments.verbose)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+class _Waiting:
+    """A line on a terminal that says what is being done; ``clear`` takes it away."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._shown = ""
+
+    def clear(self) -> None:
+        """Leave an empty line."""
+        self._show("")
+
+    def tell(self, doing: str) -> None:
+        """Show what is being done."""
+        if self._stream.isatty():
+            self._show(f"{doing} ..." if doing else "")
+
+    def _show(self, text: str) -> None:
+        if text != self._shown:
+            self._stream.write("\r" + text.ljust(len(self._shown)) + ("" if text else "\r"))
+            self._stream.flush()
+            self._shown = text
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = [int(side) for side in text.lower().split("x")]
+    height, width = sides * 2 if len(sides) == 1 else sides
+    if not (0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE):
+        raise argparse.ArgumentTypeError(f"must be from 1x1 to {MOST_SIDE}x{MOST_SIDE}. Received: {text}")
+    return height, width
 
 
 def _codes(text: str) -> tuple[str, ...]:

@@ -6,15 +6,17 @@ import dataclasses
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kerasdiag.doctor.background import Background
+from kerasdiag.doctor.input_line import input_in_words
 from kerasdiag.doctor.wording import files, size
 from kerasdiag.environment.cache_target import CacheFacts, find_cache
-from kerasdiag.environment.cold_reads import ReadFacts, measure_reads
+from kerasdiag.environment.cold_reads import MAX_READS, ReadFacts, measure_reads
 from kerasdiag.environment.data_files import DataFacts, DataRequest, find_data
 from kerasdiag.environment.declared.lists import find_declared
 from kerasdiag.environment.facts import Environment
@@ -27,6 +29,9 @@ from kerasdiag.environment.pressure import PressureFacts, watch_pressure
 from kerasdiag.environment.scanners import ScannerFacts, find_scanners
 from kerasdiag.environment.tensorflow_build import TensorFlowBuild, cuda_libraries, find_build
 from kerasdiag.environment.tensorflow_probe import ProbeFacts, probe_tensorflow
+from kerasdiag.environment.throughput.asked import WorkRequest, image_work
+from kerasdiag.environment.throughput.facts import ImageWork, ThroughputFacts
+from kerasdiag.environment.throughput.measure import GRACE_S, MAX_BYTES, MAX_S, Sample, measure_throughput
 from kerasdiag.errors import DoctorUsageError
 from kerasdiag.profile import RunProfile
 
@@ -41,8 +46,9 @@ class Sources:
         environ: Environment variables; None: those of this process.
         measure_reads: Reads a sample of files and tells how long it took.
         load_nvml: Returns the module pynvml, or something like it.
-        probe: Asks TensorFlow in another process, given the libraries to try.
+        probe: Asks TensorFlow in another process, given the libraries to try and for how many seconds.
         interpreter: What runs the packages; None: this interpreter.
+        measure_throughput: Makes batches of a sample of images and tells how fast.
     """
 
     root: Path = Path("/")
@@ -50,8 +56,9 @@ class Sources:
     environ: Mapping[str, str] | None = None
     measure_reads: Callable[[Sequence[str]], ReadFacts] = measure_reads
     load_nvml: Callable[[], Any] = load_nvml  # Any: pynvml has no type stubs
-    probe: Callable[[Sequence[str]], ProbeFacts] = probe_tensorflow
+    probe: Callable[[Sequence[str], float], ProbeFacts] = probe_tensorflow
     interpreter: Interpreter | None = None
+    measure_throughput: Callable[[Sample, ImageWork], ThroughputFacts] = measure_throughput
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ class Request:
         probes: Whether TensorFlow may be started in another process.
         python: Another interpreter or environment, whose packages are looked at instead.
         lists: Lists of packages (requirements, lock files, Dockerfiles) to look at instead.
+        work: What is done to each image.
     """
 
     data: DataRequest | None = None
@@ -73,6 +81,7 @@ class Request:
     probes: bool = True
     python: str | None = None
     lists: tuple[str, ...] = ()
+    work: WorkRequest = field(default_factory=WorkRequest)
 
 
 _SHOWN = (
@@ -97,17 +106,29 @@ _DOING = {
     "variables": "looking at variables",
     "scanners": "looking for scanners",
     "cache": "looking at the cache directory",
+    "throughput": "making batches of some images",
 }
-# They start threads and processes of their own, or wake others: nothing that is timed may run beside them.
-_LAST = "tensorflow"
+# In this order, each when all before it are done: nothing else shall run beside a clock, and TensorFlow is the loudest.
+_ONE_BY_ONE = ("reads", "scanners", "throughput", "tensorflow")
+# Of the time until everybody is given up: what the checks need when the facts are there.
+_LEFT_FOR_CHECKS_S = 0.5
 
 
 class Facts:
     """Groups of facts that are being collected; a group is an attribute of Environment."""
 
-    def __init__(self, request: Request, sources: Sources, groups: set[str]) -> None:
+    def __init__(
+        self,
+        request: Request,
+        sources: Sources,
+        groups: set[str],
+        until: float | None = None,
+        probe_until: float | None = None,
+    ) -> None:
         self._request = request
         self._sources = sources
+        self._until = time.monotonic() + 60.0 if until is None else until
+        self._probe_until = self._until if probe_until is None else probe_until
         self.absent = _absent(request)
         self._tasks: dict[str, Background[Any]] = {}  # Any: each group has its own type
         wanted = (groups | {"packages"}) - set(self.absent)
@@ -127,7 +148,8 @@ class Facts:
             "cache": self._cache,
             "reads": self._reads,
             "scanners": self._scanners,
-            _LAST: self._tensorflow,
+            "throughput": self._throughput,
+            "tensorflow": self._tensorflow,
         }
         for group, make in makers.items():
             if group == _MACHINE or group in wanted:
@@ -175,9 +197,16 @@ class Facts:
         if data is not None:
             words["data"] = f"{data.path}: {files(data)}"
             words["storage"] = _storage_in_words(data)
+            words.update(self._input_in_words(done))
         if self._request.profile is not None:
             words["profile"] = f"of {self._request.profile.created_at} on {self._request.profile.host}"
         return words
+
+    def _input_in_words(self, done: dict[str, Any]) -> dict[str, str]:
+        if _MACHINE not in done or "throughput" not in done:
+            return {}
+        groups = {name: done[name] for name in ("data", "reads", "throughput") if name in done}
+        return input_in_words(dataclasses.replace(done[_MACHINE], **groups, absent=self.absent))
 
     def _machine(self) -> Environment:
         return Environment.collect(self._sources.root)
@@ -197,22 +226,22 @@ class Facts:
 
     def _reads(self) -> ReadFacts:
         data: DataFacts = self._tasks["data"].result()
-        self._wait_for_all_but("reads", "scanners", "tensorflow")  # nothing else shall run beside the clock
+        self._wait_before("reads")
         return self._sources.measure_reads(data.sample)
 
     def _scanners(self) -> ScannerFacts:
-        self._wait_for_all_but("scanners", "tensorflow")
+        self._wait_before("scanners")
         data = self._tasks["data"] if self._request.reads_files and "data" in self._tasks else None
         files = data.result().sample if data is not None else ()
         return find_scanners(files, self._sources.root)
 
     def _tensorflow(self) -> ProbeFacts:
-        self._wait_for_all_but("tensorflow")
+        self._wait_before("tensorflow")
         packages: PackageFacts = self._tasks["packages"].result()
         if packages.tensorflow is None:
             return ProbeFacts()  # every check that asks says that there is none
         build: TensorFlowBuild | None = self._tasks["tensorflow_build"].result()
-        return self._sources.probe(cuda_libraries(build))
+        return self._sources.probe(cuda_libraries(build), self._probe_until - _LEFT_FOR_CHECKS_S - time.monotonic())
 
     def _gpus(self) -> GpuFacts:
         return find_gpus(self._sources.root, self._sources.environ, self._sources.load_nvml)
@@ -236,18 +265,39 @@ class Facts:
     def _cache(self) -> CacheFacts:
         return find_cache(self._sources.root)
 
-    def _wait_for_all_but(self, *groups: str) -> None:
-        for group, task in list(self._tasks.items()):
-            if group not in groups:
-                task.wait()
+    def _wait_before(self, group: str, until: float | None = None) -> str:
+        """Wait for all that comes before this group; return the first that is not done then, or an empty text."""
+        later = _ONE_BY_ONE[_ONE_BY_ONE.index(group) :]
+        waiting_for = [(name, task) for name, task in self._tasks.copy().items() if name not in later]
+        return next((name for name, task in waiting_for if not task.wait(until)), "")
+
+    def _throughput(self) -> ThroughputFacts:
+        work = image_work(self._request.work, self._request.profile)
+        until = self._until - _LEFT_FOR_CHECKS_S
+        unfinished = self._wait_before("throughput", until)
+        if unfinished:
+            return ThroughputFacts(work, not_measured=f"the doctor was still at {_DOING[unfinished]}")
+        data: DataFacts = self._tasks["data"].result()
+        machine: Environment = self._tasks[_MACHINE].result()
+        reads = self._tasks.get("reads")
+        has_read = reads is not None and reads.error is None
+        sample = Sample(
+            files=data.sample,
+            num_read=MAX_READS if has_read else 0,
+            cores=machine.cores,
+            memory_bytes=machine.memory.available_bytes,
+            seconds=min(MAX_S, until - time.monotonic() - GRACE_S),
+            max_bytes=MAX_BYTES - (sum(read.num_bytes for read in reads.result().reads) if reads and has_read else 0),
+        )
+        return self._sources.measure_throughput(sample, work)
 
 
 def _absent(request: Request) -> dict[str, str]:
     absent = {}
     if request.data is None:
-        absent = dict.fromkeys(("data", "reads"), "no data were named (--data DIR|CSV)")
+        absent = dict.fromkeys(("data", "reads", "throughput"), "no data were named (--data DIR|CSV)")
     elif not request.reads_files:
-        absent["reads"] = "no file was read (--no-io)"
+        absent = dict.fromkeys(("reads", "throughput"), "no file was read (--no-io)")
     if request.lists:
         absent["tensorflow_build"] = "packages that nobody has installed are not built yet (-r FILE)"
     if request.lists or request.python is not None:

@@ -12,8 +12,9 @@ from kerasdiag.findings import Price, PriceUnit, Severity
 # Of the training time: below the first nobody notices, from the second on most of it is lost.
 WARN_FRACTION = PARTLY_INPUT_BOUND_FRACTION
 ERROR_FRACTION = 0.5
-# Without a profile a cost is held against the generator's own work: at its best number of `workers` it makes
-# 140 to 210 images a second on two cores (300x300, tests/benchmarks/pipeline.py). More cores make less of it.
+# Without a profile a cost is held against the generator's own work (``image_cost.py``). Where that was not measured
+# on the user's own images: at its best number of `workers` it makes 140 to 210 images a second on two cores
+# (300x300, tests/benchmarks/pipeline.py). More cores make less of it.
 GENERATOR_IMAGE_S = 1 / 200
 
 
@@ -24,7 +25,13 @@ class Cost(NamedTuple):
     severity: Severity
 
 
-def cost_of(image_s: float, num_images: int | None, demand: Demand | None, basis: str) -> Cost:
+def cost_of(
+    image_s: float,
+    num_images: int | None,
+    demand: Demand | None,
+    basis: str,
+    others_s: float = GENERATOR_IMAGE_S,
+) -> Cost:
     """Judge something that the input does for each image.
 
     With a profile it costs at most what the training waited, and may be an error. Without one nobody knows
@@ -35,9 +42,10 @@ def cost_of(image_s: float, num_images: int | None, demand: Demand | None, basis
         num_images: Images of an epoch, None where nobody knows.
         demand: What the training asks for, None without a profile.
         basis: How ``image_s`` is known.
+        others_s: What the rest of the input takes for each image, as far as known.
     """
     if demand is None:
-        severity = Severity.WARN if image_s / (image_s + GENERATOR_IMAGE_S) >= WARN_FRACTION else Severity.INFO
+        severity = Severity.WARN if image_s / (image_s + others_s) >= WARN_FRACTION else Severity.INFO
         if num_images is None:
             return Cost(Price.unknown(f"{basis}; how many images an epoch reads is not known"), severity)
         basis = f"{basis}, {num_images:,} images; --profile would tell how much of it the training hides"

@@ -7,6 +7,7 @@ import shlex
 
 from kerasdiag.demand import Demand, demand_of
 from kerasdiag.doctor.costs import WARN_FRACTION, Cost, cost_of
+from kerasdiag.doctor.image_cost import preparing_s
 from kerasdiag.doctor.wording import duration, files, size
 from kerasdiag.environment.cold_reads import ReadFacts
 from kerasdiag.environment.data_files import DataFacts
@@ -60,12 +61,13 @@ def cost_of_reading(environment: Environment, link: tuple[float, str] | None = N
     data, reads, demand = data_of(environment), measured_reads(environment), demand_of(environment.profile)
     if link is not None:
         basis = f"{size(data.mean_bytes)} for each image through {link[1]} of {size(link[0])}/s"
-        cost = cost_of(data.mean_bytes / link[0], data.count, demand, basis)
+        cost = cost_of(data.mean_bytes / link[0], data.count, demand, basis, preparing_s(environment))
     elif reads is not None:
         mean_s = sum(read.seconds for read in reads.cold) / len(reads.cold)
         readers = _readers(data, demand)
         at_a_time = "one at a time" if readers == 1 else f"{readers} at a time (workers)"
-        cost = cost_of(mean_s / readers, data.count, demand, f"{duration(mean_s)} for each cold read, {at_a_time}")
+        basis = f"{duration(mean_s)} for each cold read, {at_a_time}"
+        cost = cost_of(mean_s / readers, data.count, demand, basis, preparing_s(environment))
     else:
         is_waiting = demand is None or demand.wait_fraction >= WARN_FRACTION
         unknown = Price.unknown(f"the disk was not measured: {why_not_measured(environment)}")

@@ -10,6 +10,7 @@ import ctypes
 import math
 import mmap
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -95,7 +96,7 @@ def measure_reads(files: Sequence[str], clock: Callable[[], float] = time.perf_c
             if not 0 < size <= MAX_FILE_BYTES:
                 num_large += size > 0
                 continue
-            is_cold = _forget(name)
+            is_cold = forget(name)
             read = _read(name, is_cold, clock, end)
         except OSError:  # gone, or not ours to read; the listing counted it as missing or the training will say
             continue
@@ -110,7 +111,13 @@ def measure_reads(files: Sequence[str], clock: Callable[[], float] = time.perf_c
     return ReadFacts(tuple(reads), _why_not_cold(reads))
 
 
-def _forget(name: str) -> bool | None:
+def is_small_file(name: str) -> bool:
+    """Whether it is a file of a size that a read of it tells something about the disk."""
+    status = os.stat(name)
+    return stat.S_ISREG(status.st_mode) and 0 < status.st_size <= MAX_FILE_BYTES
+
+
+def forget(name: str) -> bool | None:
     """Drop a file from the page cache; return whether the kernel confirms it. Dirty pages stay."""
     descriptor = os.open(name, os.O_RDONLY)
     try:

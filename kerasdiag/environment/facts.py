@@ -22,6 +22,7 @@ from kerasdiag.environment.storage import StorageFacts, storage_of
 from kerasdiag.environment.system import SystemFacts, find_system
 from kerasdiag.environment.tensorflow_build import TensorFlowBuild
 from kerasdiag.environment.tensorflow_probe import ProbeFacts
+from kerasdiag.environment.throughput.facts import ThroughputFacts
 from kerasdiag.profile import RunProfile
 
 _MIB = 1024**2
@@ -81,6 +82,7 @@ class Environment:
         packages: What is installed. This and what follows is None unless the doctor looked (``absent``: why not).
         data: The files of a training.
         reads: How long it took to read some of them.
+        throughput: How fast a sample of the images becomes batches here, and what its files are.
         profile: What the training itself measured.
         gpus: NVIDIA GPUs.
         tensorflow_build: How the installed TensorFlow was made; also None without a TensorFlow that says so.
@@ -103,6 +105,7 @@ class Environment:
     packages: PackageFacts | None = None
     data: DataFacts | None = None
     reads: ReadFacts | None = None
+    throughput: ThroughputFacts | None = None
     profile: RunProfile | None = None
     gpus: GpuFacts | None = None
     tensorflow_build: TensorFlowBuild | None = None

@@ -121,6 +121,8 @@ BAD = {
     "other folder": (["--data", "/data/photos/train.csv", "--directory", "/srv"], "--directory names the folder"),
     "column without data": (["--x-col", "path"], "belong to --data"),
     "folder of a folder": (["--data", "/data/photos", "--directory", "/data"], "/data/photos is a folder"),
+    "size without data": (["--target-size", "224x224"], "belong to --data DIR|CSV"),
+    "augmentation without data": (["--augmentation", "none"], "belong to --data DIR|CSV"),
     "unknown code": (["--select", "KD999"], "There is no check KD999"),
     "unknown code to ignore": (["--ignore", "KD101,nonsense"], "There is no check nonsense"),
     "nothing left": (["--select", "KD4", "--ignore", "KD4"], "No check is left"),
@@ -141,7 +143,9 @@ def test_wrong_usage_is_one_sentence_and_exit_code_2(machine, capsys, name):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--timeout", "0"], ["--timeout", "nan"], ["--timeout", "soon"], ["--fail-on", "info"], ["--format", "xml"], ["train.py"]],
+    [["--timeout", "0"], ["--timeout", "nan"], ["--timeout", "soon"], ["--fail-on", "info"], ["--format", "xml"], ["train.py"],
+     ["--target-size", "0x10"], ["--target-size", "5000"], ["--target-size", "1x2x3"], ["--target-size", "big"],
+     ["--augmentation", "mixup"]],
 )  # fmt: skip
 def test_argparse_refuses_the_rest(arguments, capsys):
     """Also what is not built yet: scripts."""
@@ -162,12 +166,10 @@ def test_list(capsys):
 
 def test_selections_add_up(capsys):
     """An option may be given twice."""
-    assert (
-        main(["doctor", "--list", "--select", "KD101", "--select", "KD3,KD4", "--ignore", "KD302", "--ignore", "KD308"])
-        == 0
-    )
+    selected = ["--select", "KD101", "--select", "KD301,KD302,KD401", "--ignore", "KD302", "--ignore", "KD308"]
+    assert main(["doctor", "--list", *selected]) == 0
     listed = capsys.readouterr().out.splitlines()[1:]
-    assert [line.split()[0] for line in listed] == ["KD101", "KD301", "KD304", "KD401"]
+    assert [line.split()[0] for line in listed] == ["KD101", "KD301", "KD401"]
 
 
 def test_explain(capsys):
@@ -215,3 +217,34 @@ def test_old_console(tmp_path, encoding):
     )  # fmt: skip
     assert "kerasdiag doctor:" in result.stdout.decode(encoding)
     assert "??????" in result.stdout.decode(encoding)
+
+
+@pytest.mark.parametrize(("size", "said"), [("300x200", "300x200"), ("96", "96x96")])
+def test_what_is_measured_is_what_was_asked(machine, capsys, size, said):
+    """Height first; one number is both. What was said is not assumed."""
+    asked = []
+    measure = machine.measure_throughput
+    machine.measure_throughput = lambda sample, work: asked.append(work) or measure(sample, work)
+    assert main(["doctor", *DATA, "--target-size", size, "--augmentation", "none", "--format", "json"]) == 0
+    assert "assumed" not in json.loads(capsys.readouterr().out)["facts"]
+    assert (f"{asked[0].target_size[0]}x{asked[0].target_size[1]}", asked[0].steps) == (said, ())
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_what_takes_long_is_told_on_a_terminal(machine, monkeypatch, capsys, is_terminal):
+    """After a second, on stderr, and gone at the end; a log file gets nothing."""
+    monkeypatch.setattr(runner, "_TELL_AFTER_S", 0.0)
+    monkeypatch.setattr(runner, "_TELL_EVERY_S", 0.01)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal, raising=False)
+    is_told = threading.Event()
+    measure = machine.measure_throughput
+
+    def take_long(sample, work):
+        is_told.wait(0.5)
+        return measure(sample, work)
+
+    machine.measure_throughput = take_long
+    assert main(["doctor", *DATA]) == 0
+    heard = capsys.readouterr().err
+    assert ("making batches of some images ..." in heard) is is_terminal
+    assert heard.rpartition("\r")[2] == ""

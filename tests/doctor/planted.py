@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from builders import make_reads
+from builders import make_census, make_reads, make_throughput
 from doctor.fake_nvml import NoDriver
 from machines import Machine
 
@@ -26,6 +26,7 @@ class PlantedMachine(Machine):
         self.probed = ProbeFacts(version="2.21.0")
         self.environ = {}
         self.interpreter = Interpreter("3.12.1", "linux", "x86_64")
+        self.throughput = {}  # what differs from sound images on 8 cores
         self.write("proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\n")
         self.write("proc/self/cgroup", "0::/job\n")
         self.write("proc/self/status", f"Name:\tpython\nCpus_allowed_list:\t0-{cores - 1}\n")
@@ -93,5 +94,11 @@ class PlantedMachine(Machine):
             lambda files: make_reads(self.latency_s, min(64, len(files))),
             interpreter=self.interpreter,
             load_nvml=self.load_nvml,
-            probe=lambda libraries: self.probed,
+            probe=lambda libraries, timeout_s: self.probed,
+            measure_throughput=self.measure_throughput,
         )
+
+    def measure_throughput(self, sample, work):
+        """As the doctor would ask for it: by default reads that gain by every thread, and images that are sound."""
+        reads = [(threads, threads / self.latency_s) for threads in (2, 4)]
+        return make_throughput(**{"reads": reads, "work": work, "census": make_census(), **self.throughput})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from builders import (
+    make_census,
     make_data,
     make_environment,
     make_gpus,
@@ -12,6 +13,7 @@ from builders import (
     make_profile,
     make_reads,
     make_storage,
+    make_throughput,
 )
 
 from kerasdiag.doctor.checks import CHECKS
@@ -448,10 +450,11 @@ def test_findings_are_whole(check):
         for profile in profiles
         for storage in storages
         for tensorflow in tensorflows
+        for throughput in (None, make_throughput(cores=2, census=make_census(size=(4000, 3000))))
         for finding in check.examine(
             make_environment(
                 cores=2, cpu_quota=2.0, affinity_cores=64, visible_cores=64, packages=make_packages(**OLD, keras="3.15.1"),
-                data=make_data(storage), reads=make_reads(0.012), profile=profile,
+                data=make_data(storage), reads=make_reads(0.012), profile=profile, throughput=throughput,
                 gpus=make_gpus(compute_capability=(9, 0), driver_cuda=(11, 4)), **tensorflow,
             )
         ).findings

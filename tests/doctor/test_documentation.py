@@ -86,7 +86,7 @@ SOME = [find_check(CHECKS, code) for code in ("KD101", "KD301", "KD302", "KD304"
     [
         ([], [], "KD101 KD301 KD302 KD304 KD308 KD401 KD702"),
         (["KD1"], [], "KD101"),
-        (["KD3"], ["KD302", "KD304"], "KD301 KD308"),
+        (["KD30"], ["KD302", "KD304"], "KD301 KD308"),
         (["kd401", "KD101"], [], "KD101 KD401"),
         ([], ["KD3"], "KD101 KD401 KD702"),
         (["KD"], ["KD7"], "KD101 KD301 KD302 KD304 KD308 KD401"),

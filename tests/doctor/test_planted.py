@@ -6,7 +6,7 @@ import json
 import platform
 
 import pytest
-from builders import make_input, make_profile
+from builders import make_census, make_input, make_profile
 from doctor.planted import OWN_CODE, SUBCLASSED, PlantedMachine
 from machines import ATA, USB
 
@@ -15,6 +15,7 @@ from kerasdiag.doctor import runner
 from kerasdiag.doctor.checks import CHECKS
 from kerasdiag.doctor.selection import find_check
 from kerasdiag.environment import data_files
+from kerasdiag.environment.throughput.facts import ImageFile
 
 PCI = "pci0000:00/0000:00:1d.0/0000:3d:00.0/nvme/nvme0"
 TWO_DISKS = """
@@ -228,3 +229,68 @@ def test_the_most_expensive_comes_first(tmp_path, doctor):
     assert [finding["code"] for finding in report["findings"]] == ["KD301", "KD101", "KD308", "KD102", "KD112", "KD702"]
     prices = [finding["price"]["value"] for finding in report["findings"][:3]]
     assert prices == sorted(prices, reverse=True)
+
+
+def test_preparation_is_slower_than_the_training(tmp_path, doctor):
+    """8 cores make 200 images a second of images that take 40 ms each, and the training could take 640."""
+    machine = nvme(tmp_path)
+    machine.throughput = {"stages_s": (0.0001, 0.0015, 0.0001, 0.0378, 0.0005)}
+    make_profile(0.11, 0.05, training_input=make_input(workers=8)).save(tmp_path / "run.kdprof.json")
+    report, code = doctor(machine, "--data", machine.photos(), "--profile", tmp_path / "run.kdprof.json")
+    finding = first(report)
+    assert (finding["code"], finding["severity"], code) == ("KD314", "error", 1)
+    assert is_example(finding)
+    assert finding["price"]["value"] == pytest.approx(57 * 0.11)
+    assert report["facts"]["input"].startswith("at most 200 images/s with 8 workers; limited by augmentation")
+    assert report["facts"]["assumed"].startswith("256x256 pixels (Keras' default")
+
+
+def test_the_disk_is_slower_than_the_training(tmp_path, doctor):
+    """300 files a second by any number of threads, where the training could take 640."""
+    machine = nvme(tmp_path)
+    machine.latency_s = 0.0049
+    machine.throughput = {"reads": [(2, 280), (4, 300)]}
+    make_profile(0.057, 0.05, training_input=make_input(workers=8)).save(tmp_path / "run.kdprof.json")
+    report, code = doctor(machine, "--data", machine.photos(), "--profile", tmp_path / "run.kdprof.json")
+    finding = first(report)
+    assert (finding["code"], finding["severity"], code) == ("KD303", "error", 1)
+    assert is_example(finding)
+    assert [one["code"] for one in report["findings"]] == ["KD303"]  # nothing is told twice
+
+
+def test_photos_that_are_too_large(tmp_path, doctor):
+    """Decoding 2,000x1,500 pixels for 256x256 takes 150 ms an image, of 158."""
+    machine = nvme(tmp_path)
+    machine.throughput = {
+        "stages_s": (0.0001, 0.1499, 0.0001, 0.0075, 0.0005),
+        "census": make_census(size=(2000, 1540)),
+    }
+    report, _ = doctor(machine, "--data", machine.photos())
+    finding = first(report)
+    assert (finding["code"], finding["severity"]) == ("KD313", "warn")
+    assert is_example(finding)
+    assert finding["price"]["value"] == pytest.approx(155_096 * 0.15 / 8 * (1 - 1 / 47), rel=0.01)
+    assert report["facts"]["input"].endswith("limited by decoding; more workers do not help")
+
+
+def test_files_that_end_a_training(tmp_path, doctor):
+    """A corrupt file is the worst finding, whatever it costs."""
+    machine = nvme(tmp_path)
+    bad = ImageFile("/data/photos/300.jpg", 17, problem="no image that Pillow knows")
+    machine.throughput = {"census": (*make_census(), bad)}
+    report, code = doctor(machine, "--data", machine.photos())
+    finding = first(report)
+    assert (finding["code"], finding["severity"], code) == ("KD313", "error", 1)
+    assert "1 of 129 files tried cannot be loaded: 300.jpg (no image that Pillow knows)." in finding["message"]
+
+
+def test_no_io_measures_nothing(tmp_path, doctor):
+    """Neither reads nor images are looked at, and the report says so."""
+    machine = nvme(tmp_path)
+    machine.measure_throughput = None  # would crash
+    report, _ = doctor(machine, "--data", machine.photos(), "--no-io")
+    assert report["complete"]
+    assert {one["code"]: one["status"] for one in report["checks"] if one["code"] in ("KD303", "KD313", "KD314")} == {
+        "KD303": "skipped", "KD313": "skipped", "KD314": "skipped"
+    }  # fmt: skip
+    assert "input" not in report["facts"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -10,13 +11,14 @@ import pytest
 from builders import make_profile, make_reads
 from doctor.planted import PlantedMachine
 
-from kerasdiag.doctor import collect
+from kerasdiag.doctor import collect, runner
 from kerasdiag.doctor.background import Background
 from kerasdiag.doctor.check import check, found, ok, skipped, unknown
 from kerasdiag.doctor.checks import CHECKS
 from kerasdiag.doctor.collect import Facts, Request, Sources
 from kerasdiag.doctor.runner import examine
 from kerasdiag.environment.data_files import DataRequest
+from kerasdiag.environment.tensorflow_probe import PROBE_S, ProbeFacts
 from kerasdiag.errors import DoctorUsageError
 from kerasdiag.findings import CheckResult, DoctorReport, Finding, Price, PriceUnit, Severity, Status
 
@@ -86,11 +88,12 @@ def test_a_disk_that_hangs_holds_up_only_what_needs_it(machine):
         release.set()
     crashed = [result for result in report.results if result.status is Status.CRASHED]
     of_disk = [result for result in crashed if result.code.startswith("KD3")]
-    assert [result.code for result in of_disk] == ["KD301", "KD302", "KD304", "KD308"]
+    assert [result.code for result in of_disk] == ["KD301", "KD302", "KD303", "KD304", "KD308", "KD313", "KD314"]
     assert {result.statement for result in of_disk} == {
         "did not come back within 3 s; it was still at reading files of the data"
     }
     assert by_code(report)["KD401"].status is Status.OK
+    assert by_code(report)["KD101"].status is Status.OK  # what it would like to know is given up in time
     assert report.facts["data"].startswith("/data/photos: 300 files")
     assert not report.complete
 
@@ -236,3 +239,34 @@ def test_background_keeps_the_error():
     with pytest.raises(KeyError, match="gone"):
         task.result()
     assert Background(lambda: 7, "works").result() == 7
+
+
+def test_tensorflow_has_time_of_its_own(machine):
+    """What asks TensorFlow is given up later than the rest, and the probe before its check; --timeout holds for all."""
+    given = []
+    sources = dataclasses.replace(
+        machine.sources(), probe=lambda libraries, timeout_s: given.append(timeout_s) or ProbeFacts(version="2.21.0")
+    )
+    asks = make_check(lambda environment: ok(environment.tensorflow.version), needs=("tensorflow", "packages"))
+    assert examine([asks], sources=sources).results[0].statement == "2.21.0"
+    examine([asks], sources=sources, timeout_s=5.0)
+    assert PROBE_S <= given[0] < PROBE_S + runner.TIMEOUT_S
+    assert 0 < given[1] <= 4.5
+
+
+def test_a_probe_comes_after_all_that_is_timed(machine):
+    """TensorFlow starts threads on every core."""
+    order = []
+
+    def note(name, value):
+        order.append(name)
+        return value
+
+    sources = dataclasses.replace(
+        machine.sources(),
+        measure_reads=lambda files: note("reads", make_reads()),
+        measure_throughput=lambda sample, work: note("throughput", machine.measure_throughput(sample, work)),
+        probe=lambda libraries, timeout_s: note("probe", ProbeFacts(version="2.21.0")),
+    )
+    examine(CHECKS, Request(DataRequest("/data/photos")), sources)
+    assert order == ["reads", "throughput", "probe"]

@@ -12,13 +12,16 @@ from kerasdiag.doctor.checks.gpu_visibility import (
     missing_cuda_libraries,
     outdated_driver,
 )
+from kerasdiag.doctor.checks.image_files import unfit_image_files
 from kerasdiag.doctor.checks.image_packages import affine_without_scipy, slow_jpeg_library
 from kerasdiag.doctor.checks.keras_preprocessing import quadratic_file_list
 from kerasdiag.doctor.checks.keras_versions import unfit_keras, workers_hang
 from kerasdiag.doctor.checks.network import data_on_network
 from kerasdiag.doctor.checks.old_iterators import old_image_iterators
+from kerasdiag.doctor.checks.preparation import slow_image_preparation
 from kerasdiag.doctor.checks.reported import pynvml_shim, reported_slow
 from kerasdiag.doctor.checks.requirements import unmet_requirement
+from kerasdiag.doctor.checks.small_files import slow_cold_reads
 from kerasdiag.doctor.checks.tensorflow import unfit_tensorflow
 from kerasdiag.doctor.checks.tensorflow_companions import numpy_2, unfit_protobuf
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
@@ -44,8 +47,11 @@ CHECKS: tuple[Check, ...] = (
     outdated_driver,
     data_on_hard_disk,
     disk_contradicts_itself,
+    slow_cold_reads,
     data_on_network,
     data_behind_slow_usb,
+    unfit_image_files,
+    slow_image_preparation,
     cores_out_of_reach,
     unfit_workers,
 )

@@ -23,7 +23,7 @@ from kerasdiag.findings import Finding, Severity
 _REFERENCES = ("https://github.com/kubevirt/kubevirtci/issues/666",)
 
 
-@check("KD301", "data-on-hard-disk", needs=("data",), uses=("reads", "profile"))
+@check("KD301", "data-on-hard-disk", needs=("data",), uses=("reads", "throughput", "profile"))
 def data_on_hard_disk(environment: Environment) -> Answer:
     """The images lie on a disk that needs milliseconds to find each of them.
 
@@ -69,7 +69,7 @@ def data_on_hard_disk(environment: Environment) -> Answer:
     )  # fmt: skip
 
 
-@check("KD302", "disk-contradicts-itself", needs=("data", "reads"), uses=("profile",))
+@check("KD302", "disk-contradicts-itself", needs=("data", "reads"), uses=("throughput", "profile"))
 def disk_contradicts_itself(environment: Environment) -> Answer:
     """The disk is faster or slower than it says.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kerasdiag.demand import Demand, demand_of
 from kerasdiag.doctor.check import Answer, check, found, ok
 from kerasdiag.doctor.costs import cost_of
+from kerasdiag.doctor.image_cost import preparing_s
 from kerasdiag.doctor.installed import absent, install, is_in, packages_of, uninstall
 from kerasdiag.doctor.wording import duration
 from kerasdiag.environment.facts import Environment
@@ -24,7 +25,7 @@ _REFERENCES = (
 )
 
 
-@check("KD101", "quadratic-file-list", needs=("packages",), uses=("data", "profile"))
+@check("KD101", "quadratic-file-list", needs=("packages",), uses=("data", "throughput", "profile"))
 def quadratic_file_list(environment: Environment) -> Answer:
     """keras-preprocessing 1.0.6 to 1.0.9 rebuilds the list of all files for each batch.
 
@@ -73,7 +74,7 @@ def _reached(version: str, packages: PackageFacts, environment: Environment) -> 
     batch, batch_said = _batch_size(demand)
     batch_s = FILE_S * num_files
     basis = f"{FILE_S * 1e6:g} us for each file and batch, {batch_said}"
-    cost = cost_of(batch_s / batch, num_files, demand, basis)
+    cost = cost_of(batch_s / batch, num_files, demand, basis, preparing_s(environment))
     message = f"{does} {num_files:,} files for each batch, which takes {duration(batch_s)} for each batch of {batch}."
     numbers = {"num_files": num_files, "batch_size": batch, "batch_s": batch_s}
     evidence = (*evidence, Evidence(f"{num_files:,} files, {said_by}", Provenance.MEASURED))

@@ -18,7 +18,7 @@ from kerasdiag.findings import Finding
 _REFERENCES = ("https://cloud.google.com/storage/docs/cloud-storage-fuse/file-caching",)
 
 
-@check("KD304", "data-on-network", needs=("data",), uses=("reads", "profile"))
+@check("KD304", "data-on-network", needs=("data",), uses=("reads", "throughput", "profile"))
 def data_on_network(environment: Environment) -> Answer:
     """The images come from another machine, one by one.
 

@@ -20,7 +20,7 @@ PAYLOAD_FRACTION = 2 / 3
 USB_3_MEGABITS_PER_S = 5000  # as fast as a SATA disk; from here on the disk decides, not the link
 
 
-@check("KD308", "data-behind-slow-usb", needs=("data",), uses=("reads", "profile"))
+@check("KD308", "data-behind-slow-usb", needs=("data",), uses=("reads", "throughput", "profile"))
 def data_behind_slow_usb(environment: Environment) -> Answer:
     """The images lie behind a USB link that is slower than the disk.
 

@@ -1,0 +1,1 @@
+"""How fast this machine reads, decodes, resizes and augments a sample of the user's own images, without training."""
