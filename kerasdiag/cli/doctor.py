@@ -17,9 +17,9 @@ EXIT_INCOMPLETE = 3
 FORMATS = ("text", "json")
 FAIL_ON = ("never", "warn", "error")
 
-_HELP = "find what makes a training slow: packages, disk, cores, workers"
+_HELP = "find what makes a training slow: packages, disk, cores, workers, the script"
 _DESCRIPTION = """\
-Look at this machine, this environment, your data and a profile of your training for what makes it slow. Each
+Look at this machine, this environment, your data, your script and a profile of its training. Each
 finding says what it costs, how that is known, and what to do. Nothing is changed, TensorFlow is not imported.
 
     kerasdiag doctor                              packages and cores
@@ -27,6 +27,7 @@ finding says what it costs, how that is known, and what to do. Nothing is change
     kerasdiag doctor --data train.csv --x-col path --directory photos/
     kerasdiag doctor --data photos/ --profile run.kdprof.json
                                                   what your training waited decides what matters
+    kerasdiag doctor train.py                     the training script too (or notebooks, or a folder); it is not run
     kerasdiag doctor --format json --fail-on warn for scripts
     kerasdiag explain KD301                       everything about one check
 
@@ -41,6 +42,7 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
         "doctor", help=_HELP, description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     look = parser.add_argument_group("what to look at")
+    look.add_argument("scripts", nargs="*", metavar="SCRIPT", help="training scripts, notebooks, folders of them; never run")
     look.add_argument("--data", metavar="DIR|CSV", help="the images: a folder, or a CSV with one row for each")
     look.add_argument("--x-col", metavar="NAME", help="column of the file names (filename)")
     look.add_argument("--directory", metavar="DIR", help="folder of the file names (that of the CSV)")
@@ -100,7 +102,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     elif arguments.x_col is not None or arguments.directory is not None:
         raise DoctorUsageError("--x-col and --directory belong to --data FILE.csv, which is missing.")
     profile = RunProfile.load(arguments.profile) if arguments.profile is not None else None
-    return Request(data, profile, reads_files=not arguments.no_io)
+    return Request(data, profile, reads_files=not arguments.no_io, scripts=tuple(arguments.scripts) or None)
 
 
 def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:

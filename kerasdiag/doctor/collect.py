@@ -15,6 +15,7 @@ from kerasdiag.environment.cold_reads import ReadFacts, measure_reads
 from kerasdiag.environment.data_files import DataFacts, DataRequest, find_data
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.packages import PackageFacts, find_packages
+from kerasdiag.environment.scripts import ScriptFacts, find_scripts
 from kerasdiag.errors import DoctorUsageError
 from kerasdiag.profile import RunProfile
 
@@ -44,11 +45,13 @@ class Request:
         data: The files of the training, None: none were named.
         profile: What the training measured, None: no profile was given.
         reads_files: Whether files of the data may be read to measure the disk.
+        scripts: Scripts, notebooks and folders of them, None: none were named.
     """
 
     data: DataRequest | None = None
     profile: RunProfile | None = None
     reads_files: bool = True
+    scripts: tuple[str, ...] | None = None
 
 
 _MACHINE = "machine"
@@ -57,6 +60,7 @@ _DOING = {
     "packages": "looking for packages",
     "data": "listing the data",
     "reads": "reading files of the data",
+    "scripts": "reading scripts",
 }
 
 
@@ -71,7 +75,15 @@ class Facts:
         wanted = (groups | {"packages"}) - set(self.absent)
         if request.data is not None:
             wanted.add("data")  # wrong data are an error whatever was selected
-        makers = {_MACHINE: self._machine, "packages": self._packages, "data": self._data, "reads": self._reads}
+        if request.scripts is not None:
+            wanted.add("scripts")  # and so is a script that does not exist
+        makers = {
+            _MACHINE: self._machine,
+            "packages": self._packages,
+            "data": self._data,
+            "reads": self._reads,
+            "scripts": self._scripts,
+        }
         for group, make in makers.items():
             if group == _MACHINE or group in wanted:
                 self._tasks[group] = Background(make, group)
@@ -89,10 +101,10 @@ class Facts:
         return " and ".join(_DOING[group] for group, task in tasks.items() if not task.is_done)
 
     def raise_wrong_usage(self, until: float) -> None:
-        """Raise DoctorUsageError if the data that the user named do not exist; wait until then to learn it."""
-        task = self._tasks.get("data")
-        if task is not None and task.wait(until) and isinstance(task.error, DoctorUsageError):
-            raise task.error
+        """Raise DoctorUsageError if data or scripts that the user named do not exist; wait until then to learn it."""
+        for task in (self._tasks[group] for group in ("data", "scripts") if group in self._tasks):
+            if task.wait(until) and isinstance(task.error, DoctorUsageError):
+                raise task.error
 
     def in_words(self) -> dict[str, str]:
         """Describe what has been collected, for the head of a report."""
@@ -110,6 +122,9 @@ class Facts:
         if data is not None:
             words["data"] = f"{data.path}: {files(data)}"
             words["storage"] = _storage_in_words(data)
+        scripts: ScriptFacts | None = done.get("scripts")
+        if scripts is not None:
+            words["scripts"] = _scripts_in_words(scripts)
         if self._request.profile is not None:
             words["profile"] = f"of {self._request.profile.created_at} on {self._request.profile.host}"
         return words
@@ -124,11 +139,20 @@ class Facts:
         assert self._request.data is not None, "the group is absent without data"
         return find_data(self._request.data, self._sources.root)
 
+    def _scripts(self) -> ScriptFacts:
+        assert self._request.scripts is not None, "the group is absent without scripts"
+        return find_scripts(self._request.scripts)
+
     def _reads(self) -> ReadFacts:
         data: DataFacts = self._tasks["data"].result()
         for group in (_MACHINE, "packages"):  # nothing else shall run beside the clock
             self._tasks[group].wait()
         return self._sources.measure_reads(data.sample)
+
+
+def _scripts_in_words(scripts: ScriptFacts) -> str:
+    paths = [script.path for script in scripts.scripts]
+    return ", ".join(paths) if len(paths) <= 3 else f"{paths[0]} and {len(paths) - 1} more"
 
 
 def _absent(request: Request) -> dict[str, str]:
@@ -137,6 +161,8 @@ def _absent(request: Request) -> dict[str, str]:
         absent = dict.fromkeys(("data", "reads"), "no data were named (--data DIR|CSV)")
     elif not request.reads_files:
         absent["reads"] = "no file was read (--no-io)"
+    if request.scripts is None:
+        absent["scripts"] = "no script was named (kerasdiag doctor train.py)"
     if request.profile is None:
         absent["profile"] = "no profile of a training was given (--profile FILE)"
     return absent

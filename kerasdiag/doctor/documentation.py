@@ -37,7 +37,7 @@ def markdown_table(checks: Sequence[Check]) -> str:
 
 
 # What a user gives for each group of facts; the others are collected without being asked.
-_GIVEN_BY = {"data": "--data", "reads": "--data", "profile": "--profile"}
+_GIVEN_BY = {"data": "--data", "reads": "--data", "profile": "--profile", "scripts": "SCRIPT"}
 
 
 def _given(check: Check) -> tuple[list[str], list[str]]:

@@ -13,6 +13,7 @@ from kerasdiag.environment.cores import affinity_cores, cgroup_quota, usable_cor
 from kerasdiag.environment.data_files import DataFacts
 from kerasdiag.environment.memory import MemoryLimit, memory_limit
 from kerasdiag.environment.packages import PackageFacts
+from kerasdiag.environment.scripts import ScriptFacts
 from kerasdiag.environment.storage import StorageFacts, storage_of
 from kerasdiag.profile import RunProfile
 
@@ -73,6 +74,7 @@ class Environment:
         data: The files of a training.
         reads: How long it took to read some of them.
         profile: What the training itself measured.
+        scripts: The scripts that the user named, parsed.
         absent: Name of an attribute that is None -> why.
     """
 
@@ -86,6 +88,7 @@ class Environment:
     data: DataFacts | None = None
     reads: ReadFacts | None = None
     profile: RunProfile | None = None
+    scripts: ScriptFacts | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
