@@ -9,8 +9,9 @@ from kerasdiag.doctor.checks.keras_preprocessing import quadratic_file_list
 from kerasdiag.doctor.checks.network import data_on_network
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
 from kerasdiag.doctor.checks.workers import unfit_workers
+from kerasdiag.doctor.lint.rules import RULES
 
-CHECKS: tuple[Check, ...] = (
+_CHECKS: tuple[Check, ...] = (
     quadratic_file_list,
     data_on_hard_disk,
     disk_contradicts_itself,
@@ -19,3 +20,4 @@ CHECKS: tuple[Check, ...] = (
     cores_out_of_reach,
     unfit_workers,
 )
+CHECKS = tuple(sorted((*_CHECKS, *RULES), key=lambda check: check.code))

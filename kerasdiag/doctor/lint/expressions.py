@@ -173,7 +173,7 @@ class Expressions:
         if isinstance(node.func, ast.Name) and not name and node.func.id not in scope:
             name = node.func.id  # a builtin
         method = node.func.attr if isinstance(node.func, ast.Attribute) else name.rpartition(".")[2]
-        call = Call(node, name, method, receiver, tuple(positional), keywords, is_open, self.loop)
+        call = Call(node, name, method, receiver, tuple(positional), keywords, is_open, self.loop, target)
         self.record.calls.append(call)
         return self._outcome(call, target)
 

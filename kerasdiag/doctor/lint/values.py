@@ -142,6 +142,7 @@ class Call:
         keywords: Values of the named arguments.
         is_open: Whether ``*`` or ``**`` brings more arguments than are written.
         loop: The innermost loop around it, None outside of loops.
+        target: What is called, where it is a value of the script: a layer, a model.
     """
 
     node: ast.Call
@@ -152,6 +153,7 @@ class Call:
     keywords: Mapping[str, Value]
     is_open: bool
     loop: ast.AST | None
+    target: Value = UNKNOWN
 
     def argument(self, name: str, position: int | None = None) -> Value | None:
         """Return a named or positional argument, None where it is not given."""

@@ -99,9 +99,10 @@ def _rescalings(subject: Subject, data: Value | None) -> Iterator[tuple[ast.AST,
                 if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _is_number(node.right, (255, 127.5)):
                     yield node, ast.unparse(node), ()
             for call in subject.record.calls_within(function):
-                factor = number_of(call.argument("scale", 0))
-                if last_of_keras(call.name) == "Rescaling" and factor is not None and factor <= _SMALL:
-                    yield call.node, ast.unparse(call.node), ()
+                made = call.target.call if isinstance(call.target, Result) else call  # layer(x), Rescaling(...)(x)
+                factor = number_of(made.argument("scale", 0))
+                if last_of_keras(made.name) == "Rescaling" and factor is not None and factor <= _SMALL:
+                    yield made.node, ast.unparse(made.node), ()
 
 
 def _is_number(node: ast.expr, numbers: tuple[float, ...]) -> bool:
