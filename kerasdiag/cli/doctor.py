@@ -42,7 +42,9 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
         "doctor", help=_HELP, description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     look = parser.add_argument_group("what to look at")
-    look.add_argument("scripts", nargs="*", metavar="SCRIPT", help="training scripts, notebooks, folders of them; never run")
+    look.add_argument(
+        "scripts", nargs="*", metavar="SCRIPT", help="training scripts, notebooks, folders of them; never run"
+    )
     look.add_argument("--data", metavar="DIR|CSV", help="the images: a folder, or a CSV with one row for each")
     look.add_argument("--x-col", metavar="NAME", help="column of the file names (filename)")
     look.add_argument("--directory", metavar="DIR", help="folder of the file names (that of the CSV)")

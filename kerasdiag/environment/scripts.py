@@ -62,14 +62,18 @@ def _files_of(name: str) -> list[str]:
     if not found:
         raise DoctorUsageError(f"The folder {name} holds no .py and no .ipynb file.")
     if len(found) > _MOST_FILES:
-        raise DoctorUsageError(f"The folder {name} holds {len(found):,} scripts; name one below it, with {_MOST_FILES:,} at most.")
+        raise DoctorUsageError(
+            f"The folder {name} holds {len(found):,} scripts; name one below it, with {_MOST_FILES:,} at most."
+        )
     return found
 
 
 def _below(folder: str) -> Iterator[str]:
     for place, folders, files in os.walk(folder):
         folders[:] = [each for each in folders if not _is_skipped(place, each)]
-        yield from (os.path.join(place, file) for file in files if file.endswith(_SUFFIXES) and not file.startswith("."))
+        yield from (
+            os.path.join(place, file) for file in files if file.endswith(_SUFFIXES) and not file.startswith(".")
+        )
 
 
 def _is_skipped(place: str, folder: str) -> bool:

@@ -75,7 +75,7 @@ def _finding(finding: Finding, name: str) -> list[Text | Padding | Table]:
     title = Text(_WORDS[finding.severity], style=style).append(f" {finding.code} {name}", style="bold")
     parts: list[Text | Padding | Table] = [title, Padding(Text(finding.message), (0, 0, 0, 2))]
     if finding.location is not None:  # on a line of its own and unbroken, for editors that make a link of it
-        parts.insert(0, Text(str(finding.location), style="underline", overflow="fold"))
+        parts.insert(0, Text(str(finding.location), style="underline", no_wrap=True, overflow="ignore"))
     table = _grid()
     if finding.price is not None:
         table.add_row(Text("costs", style="dim"), Text(_price(finding.price)))

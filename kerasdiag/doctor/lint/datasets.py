@@ -7,14 +7,48 @@ from kerasdiag.doctor.lint.values import UNKNOWN, Call, Dataset, Function, Items
 
 IMAGE_FOLDER = "image_dataset_from_directory"
 _KERAS_SOURCES = (IMAGE_FOLDER, "text_dataset_from_directory", "timeseries_dataset_from_array")
-_TENSORFLOW_SOURCES = ("TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset", "CsvDataset", "make_csv_dataset")
+_TENSORFLOW_SOURCES = (
+    "TFRecordDataset",
+    "TextLineDataset",
+    "FixedLengthRecordDataset",
+    "CsvDataset",
+    "make_csv_dataset",
+)
 _OF_DATASET = ("from_tensor_slices", "from_tensors", "from_generator", "list_files", "range", "random")
 _COMBINING = ("zip", "sample_from_datasets", "choose_from_datasets")
 # Methods that return another dataset. Any other method ends what is known.
 STAGES = frozenset(
-    "map batch shuffle cache prefetch repeat interleave take skip filter with_options unbatch enumerate "
-    "padded_batch flat_map concatenate shard window ragged_batch snapshot rebatch scan take_while unique "
-    "ignore_errors group_by_window bucket_by_sequence_length sparse_batch zip".split()
+    [
+        "map",
+        "batch",
+        "shuffle",
+        "cache",
+        "prefetch",
+        "repeat",
+        "interleave",
+        "take",
+        "skip",
+        "filter",
+        "with_options",
+        "unbatch",
+        "enumerate",
+        "padded_batch",
+        "flat_map",
+        "concatenate",
+        "shard",
+        "window",
+        "ragged_batch",
+        "snapshot",
+        "rebatch",
+        "scan",
+        "take_while",
+        "unique",
+        "ignore_errors",
+        "group_by_window",
+        "bucket_by_sequence_length",
+        "sparse_batch",
+        "zip",
+    ]
 )
 
 

@@ -105,7 +105,13 @@ class Expressions:
             return Ratio(left, right)
         one, other = number_of(left), number_of(right)
         work = _ARITHMETIC.get(type(node.op))
-        if isinstance(node.op, ast.Pow) and one is not None and other is not None and abs(one) <= 1e6 and 0 <= other <= 3:
+        if (
+            isinstance(node.op, ast.Pow)
+            and one is not None
+            and other is not None
+            and abs(one) <= 1e6
+            and 0 <= other <= 3
+        ):
             return Literal(one**other)
         if work is None or one is None or other is None or max(abs(one), abs(other)) > _MOST_NUMBER:
             return UNKNOWN

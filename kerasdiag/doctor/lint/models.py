@@ -20,6 +20,29 @@ _READING_METHODS = {
 }
 GENERATOR = "ImageDataGenerator"
 FLOW_METHODS = ("flow_from_directory", "flow_from_dataframe", "flow")
+# Libraries whose objects have a fit of their own. Anything else may hand out a Keras model.
+_OTHERS = frozenset(
+    [
+        "sklearn",
+        "xgboost",
+        "lightgbm",
+        "catboost",
+        "torch",
+        "pytorch_lightning",
+        "lightning",
+        "gensim",
+        "numpy",
+        "pandas",
+        "scipy",
+        "statsmodels",
+        "imblearn",
+        "umap",
+        "hmmlearn",
+        "fastai",
+        "ray",
+        "skopt",
+    ]
+)
 _PY_DATASETS = ("Sequence", "PyDataset")
 
 
@@ -41,9 +64,7 @@ def readings(record: Record, methods: tuple[str, ...] = tuple(_READING_METHODS))
 def may_be_model(value: Value) -> bool:
     """Whether a value is a Keras model, or nothing is known that says otherwise."""
     if isinstance(value, Result):
-        if value.call.name:
-            return keras_name(value.call.name) is not None
-        return True  # of a method, or of a parameter that is called
+        return value.call.name.partition(".")[0] not in _OTHERS and last_of_keras(value.call.name) != GENERATOR
     if isinstance(value, Instance):
         return any(keras_name(name) for name in value.kind.base_names())
     return not isinstance(value, (Path, Dataset, Literal, Items)) and not is_generator(value)

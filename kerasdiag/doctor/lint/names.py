@@ -25,7 +25,9 @@ def keras_name(name: str) -> str | None:
     match = _ROOTS.match(name)
     if match:
         return "keras" + name[match.end() :]
-    return "keras.preprocessing" + name[len(_OLD_GENERATOR_PACKAGE) :] if name.startswith(_OLD_GENERATOR_PACKAGE) else None
+    return (
+        "keras.preprocessing" + name[len(_OLD_GENERATOR_PACKAGE) :] if name.startswith(_OLD_GENERATOR_PACKAGE) else None
+    )
 
 
 def last_of_keras(name: str) -> str | None:

@@ -99,7 +99,9 @@ def batch_before(steps: tuple[Step, ...]) -> Step | None:
     batch: Step | None = None
     for step in steps:
         if step.operation in ("batch", "padded_batch", "ragged_batch", IMAGE_FOLDER):
-            is_single = step.operation == IMAGE_FOLDER and repr(step.call.argument("batch_size")) == "Literal(value=None)"
+            is_single = (
+                step.operation == IMAGE_FOLDER and repr(step.call.argument("batch_size")) == "Literal(value=None)"
+            )
             batch = None if is_single else step
         elif step.operation in ("unbatch", "flat_map", "interleave", "rebatch", "window", "zip"):
             batch = None

@@ -60,7 +60,9 @@ def with_argument(script: Script, call: ast.Call, argument: str) -> tuple[str, .
     return corrected(script, call, [Edit(*last, *last, f", {argument}")])
 
 
-def without_arguments(script: Script, call: ast.Call, names: Sequence[str], method: str | None = None) -> tuple[str, ...]:
+def without_arguments(
+    script: Script, call: ast.Call, names: Sequence[str], method: str | None = None
+) -> tuple[str, ...]:
     """Return the lines of a call without these arguments, and with another method where one is named."""
     parts = sorted((*call.args, *call.keywords), key=lambda part: (part.lineno, part.col_offset))
     edits = []
@@ -104,8 +106,8 @@ def corrected(script: Script, node: ast.AST, edits: Sequence[Edit]) -> tuple[str
         if not lines[0].rstrip().endswith(":"):  # the head of a loop or function is no statement of its own
             return ()
     if len(lines) > _MOST_LINES:
-        changed = {edit.line - first for edit in edits}
-        lines = [line.strip() for number, line in enumerate(lines) if number in changed]
+        before = {line.strip() for line in script.text.lines}
+        lines = [line.strip() for line in lines if line.strip() not in before]
     return tuple(line for line in lines if line.strip())
 
 

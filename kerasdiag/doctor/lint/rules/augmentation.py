@@ -60,9 +60,10 @@ def _of_cache(subject: Subject, dataset: Dataset, number: int, is_trained_on: bo
             drew = random.method or "the augmentation"
             yield Hit(
                 node=cache.call.node,
-                severity=Severity.ERROR,
+                severity=Severity.ERROR if cache.is_certain and step.is_certain else Severity.WARN,
                 message=f"cache() keeps what {drew} drew: every epoch trains on the same augmented images.",
                 remedy="Move cache() before this map.",
+                why=() if cache.is_certain else ("one branch of an if caches",),
                 safe=False,
                 costs_time=False,
             )

@@ -51,15 +51,25 @@ def _rule(subject: Subject) -> Iterator[Hit]:
         if not (names or is_old_method):
             continue
         method = call.method.partition("_")[0]
-        what = f"{keras.name} has no {call.method}" if is_old_method else f"{method} of {keras.name} takes no {_joined(names)}"
+        what = (
+            f"{keras.name} has no {call.method}"
+            if is_old_method
+            else f"{method} of {keras.name} takes no {_joined(names)}"
+        )
         result = "an AttributeError" if is_old_method else "a TypeError"
         if keras.is_3 is None:
-            message = f"Keras 3 has no {call.method}" if is_old_method else f"{method} of Keras 3 takes no {_joined(names)}"
+            message = (
+                f"Keras 3 has no {call.method}" if is_old_method else f"{method} of Keras 3 takes no {_joined(names)}"
+            )
             message += "; no Keras is installed here that would tell which one this script runs."
         else:
             message = f"{what}, and the call is {result}."
         setting = names[0] if names else ""
-        advice = f"Set {setting} on the object that is read (`train_generator.{setting} = ...`), and call:" if names else "Call:"
+        advice = (
+            f"Set {setting} on the object that is read (`train_generator.{setting} = ...`), and call:"
+            if names
+            else "Call:"
+        )
         yield Hit(
             node=call.node,
             severity=Severity.ERROR if keras.is_3 else Severity.INFO,

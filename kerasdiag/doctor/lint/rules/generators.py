@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasdiag.diagnosis import PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.demand import demand_of
+from kerasdiag.diagnosis import PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
@@ -41,7 +41,12 @@ def image_data_generator(environment: Environment) -> Answer:
     When to ignore:
         The profile says that the training does not wait for its data.
     """
-    return examine_scripts(environment, "KD704", _generator_rule, ("https://www.tensorflow.org/api_docs/python/tf/keras/preprocessing/image/ImageDataGenerator",))
+    return examine_scripts(
+        environment,
+        "KD704",
+        _generator_rule,
+        ("https://www.tensorflow.org/api_docs/python/tf/keras/preprocessing/image/ImageDataGenerator",),
+    )
 
 
 def _generator_rule(subject: Subject) -> Iterator[Hit]:
@@ -59,7 +64,12 @@ def _generator_rule(subject: Subject) -> Iterator[Hit]:
             severity=Severity.WARN if waits else Severity.INFO,
             message="The training reads its images through an ImageDataGenerator, which decodes and warps each of them in Python.",
             remedy="Measure whether the training waits; if it does, repair it before fit:",
-            code=("from kerasdiag import BottleneckProfiler, autofix", f"{name} = autofix({name}, BottleneckProfiler())") if name.isidentifier() else (),
+            code=(
+                "from kerasdiag import BottleneckProfiler, autofix",
+                f"{name} = autofix({name}, BottleneckProfiler())",
+            )
+            if name.isidentifier()
+            else (),
             safe=True,
         )
 
@@ -87,7 +97,9 @@ def slow_generator_option(environment: Environment) -> Answer:
     When to ignore:
         The pictures are what you want; the training does not wait for its data.
     """
-    return examine_scripts(environment, "KD713", _option_rule, ("https://github.com/keras-team/keras-preprocessing/issues/171",))
+    return examine_scripts(
+        environment, "KD713", _option_rule, ("https://github.com/keras-team/keras-preprocessing/issues/171",)
+    )
 
 
 def _option_rule(subject: Subject) -> Iterator[Hit]:
@@ -97,7 +109,9 @@ def _option_rule(subject: Subject) -> Iterator[Hit]:
             continue  # one that no training reads only shows pictures
         yield from _of_flow(subject, call)
         function = call.receiver.call.argument("preprocessing_function") if isinstance(call.receiver, Result) else None
-        keyword = call.receiver.call.keyword_node("preprocessing_function") if isinstance(call.receiver, Result) else None
+        keyword = (
+            call.receiver.call.keyword_node("preprocessing_function") if isinstance(call.receiver, Result) else None
+        )
         if isinstance(function, Function) and keyword is not None:
             yield Hit(
                 node=keyword,

@@ -54,7 +54,9 @@ def _map_rule(subject: Subject) -> Iterator[Hit]:
             continue
         for step in dataset.steps[1:]:
             call = step.call
-            if step.operation not in ("map", "interleave") or call.has("num_parallel_calls", 1 if step.operation == "map" else 3):
+            if step.operation not in ("map", "interleave") or call.has(
+                "num_parallel_calls", 1 if step.operation == "map" else 3
+            ):
                 continue
             if not _is_work(subject, step):
                 continue
@@ -118,13 +120,22 @@ def unbuffered_end(environment: Environment) -> Answer:
 
 def _prefetch_rule(subject: Subject) -> Iterator[Hit]:
     for call, dataset in trained(subject.record):
-        last = next((step for step in reversed(dataset.steps) if step.operation in ("prefetch", "map", "batch", "padded_batch")), None)
+        last = next(
+            (
+                step
+                for step in reversed(dataset.steps)
+                if step.operation in ("prefetch", "map", "batch", "padded_batch")
+            ),
+            None,
+        )
         if last is None or last.operation == "prefetch" or last.call.has("num_parallel_calls", 1):
             continue
         if any(step.operation == "prefetch" and not step.is_certain for step in dataset.steps):
             continue
         keyword = call.keyword_node("x")
-        given = source_of(subject.script, call.node.args[0] if call.node.args else keyword.value if keyword else call.node)
+        given = source_of(
+            subject.script, call.node.args[0] if call.node.args else keyword.value if keyword else call.node
+        )
         yield Hit(
             node=call.node,
             severity=Severity.WARN,
@@ -157,7 +168,9 @@ def python_in_pipeline(environment: Environment) -> Answer:
     When to ignore:
         The function spends its time in a library that lets other threads run, such as decoding in PIL or OpenCV.
     """
-    return examine_scripts(environment, "KD709", _python_rule, ("https://github.com/tensorflow/tensorflow/issues/15694",))
+    return examine_scripts(
+        environment, "KD709", _python_rule, ("https://github.com/tensorflow/tensorflow/issues/15694",)
+    )
 
 
 def _python_rule(subject: Subject) -> Iterator[Hit]:
@@ -189,5 +202,3 @@ def _python_calls(subject: Subject, step: Step) -> Iterator[Call]:
         for call in subject.record.calls_within(function):
             if call.method in _PYTHON_CALLS and call.name.startswith("tensorflow."):
                 yield call
-
-

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterator
 
 from kerasdiag.doctor.check import Answer, check
-from kerasdiag.doctor.checks.workers import WORKERS_PER_CORE
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.models import FIT_METHODS, is_py_dataset, iterator_call, readings
@@ -16,6 +15,7 @@ from kerasdiag.doctor.lint.values import number_of
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
+WORKERS_PER_CORE = 2  # as KD702, which has the measurement
 _REFERENCES = ("https://www.tensorflow.org/guide/data_performance",)
 
 
@@ -60,7 +60,12 @@ def _rule(subject: Subject) -> Iterator[Hit]:
             yield _hit(keyword, "workers", int(workers), cores, replaced(subject.script, keyword.value, str(cores)))
     for owner, name, value, place in subject.record.attributes:
         workers = number_of(value)
-        if name == "workers" and workers is not None and workers > most and (iterator_call(owner) or is_py_dataset(owner)):
+        if (
+            name == "workers"
+            and workers is not None
+            and workers > most
+            and (iterator_call(owner) or is_py_dataset(owner))
+        ):
             code = replaced(subject.script, place.value, str(cores)) if isinstance(place, ast.Assign) else ()
             yield _hit(place, "workers", int(workers), cores, code)
 

@@ -61,7 +61,9 @@ def _rule(subject: Subject) -> Iterator[Hit]:
             made = next((kind for kind in subject.record.classes if _is_made_by(call.node, kind.node.name)), None)
             if made is not None and keyword is not None and is_true(call.keywords["use_multiprocessing"]):
                 instance = Instance(made, call)
-                yield from _hits(subject, instance, keyword, without_arguments(subject.script, call.node, ("use_multiprocessing",)))
+                yield from _hits(
+                    subject, instance, keyword, without_arguments(subject.script, call.node, ("use_multiprocessing",))
+                )
 
 
 def _is_made_by(node: ast.Call, name: str) -> bool:

@@ -61,7 +61,11 @@ def _rule(subject: Subject) -> Iterator[Hit]:
                 safe=False,
             )
         keyword = call.keyword_node("compression_type")
-        if keyword is not None and call.argument("compression_type") in (Literal("GZIP"), Literal("ZLIB")) and not is_slow:
+        if (
+            keyword is not None
+            and call.argument("compression_type") in (Literal("GZIP"), Literal("ZLIB"))
+            and not is_slow
+        ):
             yield Hit(
                 node=keyword,
                 severity=Severity.INFO,

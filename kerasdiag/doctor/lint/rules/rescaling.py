@@ -67,7 +67,9 @@ def _rule(subject: Subject) -> Iterator[Hit]:
                     node=node,
                     severity=severity,
                     message=f"{what} divides the images before {name}, which {itself}.",
-                    remedy="Hand it the images as they are, 0 to 255, in validation and prediction too:" if code else "Hand it the images as they are, 0 to 255, in validation and prediction too.",
+                    remedy="Hand it the images as they are, 0 to 255, in validation and prediction too:"
+                    if code
+                    else "Hand it the images as they are, 0 to 255, in validation and prediction too.",
                     code=code,
                     safe=False,
                     costs_time=False,
@@ -96,7 +98,11 @@ def _rescalings(subject: Subject, data: Value | None) -> Iterator[tuple[ast.AST,
             if step.operation != "map" or function is None:
                 continue
             for node in ast.walk(function.node):
-                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and _is_number(node.right, (255, 127.5)):
+                if (
+                    isinstance(node, ast.BinOp)
+                    and isinstance(node.op, ast.Div)
+                    and _is_number(node.right, (255, 127.5))
+                ):
                     yield node, ast.unparse(node), ()
             for call in subject.record.calls_within(function):
                 made = call.target.call if isinstance(call.target, Result) else call  # layer(x), Rescaling(...)(x)

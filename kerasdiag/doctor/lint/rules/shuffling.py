@@ -62,7 +62,9 @@ def _rule(subject: Subject) -> Iterator[Hit]:
                 yield from _mixes_little(dataset, number, buffer, batch)
 
 
-def _too_large(subject: Subject, call: Call, buffer: int, before: tuple[Step, ...], batch: Step | None) -> Iterator[Hit]:
+def _too_large(
+    subject: Subject, call: Call, buffer: int, before: tuple[Step, ...], batch: Step | None
+) -> Iterator[Hit]:
     available = subject.environment.memory.available_bytes
     pixels = image_size(subject.record, before)
     per_element = 1.0

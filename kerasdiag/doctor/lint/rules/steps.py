@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
-from kerasdiag.doctor.lint.models import FIT_METHODS, is_py_dataset, iterator_call, readings
+from kerasdiag.doctor.lint.models import FIT_METHODS, iterator_call, readings
 from kerasdiag.doctor.lint.places import without_arguments
 from kerasdiag.doctor.lint.values import Call, Literal, Quotient, Value, number_of
 from kerasdiag.environment.facts import Environment
@@ -21,7 +21,7 @@ def steps_rounded_down(environment: Environment) -> Answer:
     """`steps_per_epoch=samples // batch_size` with a generator: on Keras 3 every second epoch is one step.
 
     What it finds:
-        `fit` on Keras 3 with an ImageDataGenerator or PyDataset (Sequence) and a `steps_per_epoch` that is a division
+        `fit` on Keras 3 with an ImageDataGenerator and a `steps_per_epoch` that is a division
         rounded down. Silent where both numbers stand in the script and divide without rest, and on Keras 2.
 
     Why it matters:
@@ -48,16 +48,18 @@ def _rule(subject: Subject) -> Iterator[Hit]:
     for call, data in readings(subject.record, FIT_METHODS):
         flow = iterator_call(data)
         steps = call.argument("steps_per_epoch")
-        if not isinstance(steps, Quotient) or not (flow or is_py_dataset(data)) or number_of(call.argument("epochs")) == 1:
+        if not isinstance(steps, Quotient) or flow is None or number_of(call.argument("epochs")) == 1:
             continue
         samples, batch = number_of(steps.left), number_of(steps.right)
-        own_batch = number_of(_batch_size(flow)) if flow else None
+        own_batch = number_of(_batch_size(flow))
         if batch is not None and own_batch is not None and batch != own_batch:
             continue  # another count than the batches of the generator
         is_known = samples is not None and bool(batch)
         if is_known and samples is not None and batch and samples % batch == 0:
             continue
-        condition = f"{samples:,.0f} is no multiple of {batch:,.0f}, and" if is_known and batch else "where a rest is left,"
+        condition = (
+            f"{samples:,.0f} is no multiple of {batch:,.0f}, and" if is_known and batch else "where a rest is left,"
+        )
         keyword = call.keyword_node("steps_per_epoch")
         if keyword is None:
             continue

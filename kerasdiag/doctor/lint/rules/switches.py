@@ -55,7 +55,11 @@ def _rule(subject: Subject) -> Iterator[Hit]:
         if call.method == "compile" and keyword is not None and is_true(call.keywords["run_eagerly"]):
             if call.receiver is not None and may_be_model(call.receiver):
                 code = without_arguments(subject.script, call.node, ("run_eagerly",))
-                yield _hit(keyword, "run_eagerly=True runs every step in Python, operation by operation, instead of as a graph.", code)
+                yield _hit(
+                    keyword,
+                    "run_eagerly=True runs every step in Python, operation by operation, instead of as a graph.",
+                    code,
+                )
         if not call.name.startswith("tensorflow."):
             continue
         is_off = bool(call.positional) and call.positional[0] == Literal(False)
@@ -66,7 +70,9 @@ def _rule(subject: Subject) -> Iterator[Hit]:
             yield _hit(call.node, message, (), Severity.INFO)
     for _, name, value, place in subject.record.attributes:
         if name == "run_eagerly" and is_true(value):
-            yield _hit(place, "run_eagerly=True runs every step in Python, operation by operation, instead of as a graph.", ())
+            yield _hit(
+                place, "run_eagerly=True runs every step in Python, operation by operation, instead of as a graph.", ()
+            )
 
 
 def _hit(node: ast.AST, message: str, code: tuple[str, ...], severity: Severity = Severity.WARN) -> Hit:
