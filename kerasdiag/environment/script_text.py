@@ -79,13 +79,13 @@ def parse_notebook(data: bytes) -> tuple[ParsedText, tuple[Problem, ...]]:
 def _code_cells(notebook: Any) -> list[str]:  # Any: JSON values of anybody's file
     """Sources of the code cells, in both formats of notebooks (3: worksheets and `input`)."""
     if not isinstance(notebook, dict):
-        raise ValueError("it holds no object")
+        raise ValueError("it holds no object")  # noqa: TRY004 - of a file, not of an argument
     cells = notebook.get("cells")
     if cells is None:
         sheets = notebook.get("worksheets")
         cells = [cell for sheet in sheets for cell in _cells_of(sheet)] if isinstance(sheets, list) else None
     if not isinstance(cells, list):
-        raise ValueError("it holds no cells")
+        raise ValueError("it holds no cells")  # noqa: TRY004 - as above
     return [_source(cell) for cell in cells if isinstance(cell, dict) and cell.get("cell_type") == "code"]
 
 
@@ -113,18 +113,25 @@ def _lines(text: str) -> list[str]:
 
 
 def _parse(lines: list[str], cell: int | None) -> tuple[list[ast.stmt], Problem | None]:
-    error: Exception | None = None
-    for attempt in (lines, _without_magics(lines)):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # "\d" in somebody's string
-                return ast.parse("\n".join(attempt)).body, None
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as caught:
-            error = caught
-    if isinstance(error, SyntaxError):
-        message = f"does not parse as Python 3: {error.msg}"
-        return [], Problem(max(1, error.lineno or 1), max(1, error.offset or 1), cell, message)
-    return [], Problem(1, 1, cell, f"does not parse as Python 3: {type(error).__name__}")
+    plain = _try(lines)
+    if isinstance(plain, list):
+        return plain, None
+    cleaned = _try(_without_magics(lines))
+    if isinstance(cleaned, list):
+        return cleaned, None
+    if isinstance(cleaned, SyntaxError):
+        message = f"does not parse as Python 3: {cleaned.msg}"
+        return [], Problem(max(1, cleaned.lineno or 1), max(1, cleaned.offset or 1), cell, message)
+    return [], Problem(1, 1, cell, f"does not parse as Python 3: {type(cleaned).__name__}")
+
+
+def _try(lines: list[str]) -> list[ast.stmt] | Exception:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "\\d" in somebody's string
+            return ast.parse("\n".join(lines)).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return error
 
 
 def _without_magics(lines: list[str]) -> list[str]:

@@ -91,7 +91,7 @@ def unpacked(value: Value, count: int) -> list[Value]:
     if isinstance(value, Items) and len(value.items) == count:
         return list(value.items)
     if isinstance(value, Dataset) and len(value.steps) == 1:
-        # (train, test), info = tfds.load(...); train, val = image_dataset_from_directory(subset="both")
+        # Of tfds.load with several splits, or of image_dataset_from_directory with both subsets.
         return [value] * count
     return [UNKNOWN] * count
 

@@ -62,7 +62,7 @@ class Expressions:
                 self.value(child, scope)
         return UNKNOWN
 
-    def _constant(self, node: ast.Constant, scope: Scope) -> Value:
+    def _constant(self, node: ast.Constant, _scope: Scope) -> Value:
         return Literal(node.value)
 
     def _name(self, node: ast.Name, scope: Scope) -> Value:
@@ -137,7 +137,7 @@ class Expressions:
 
     def _subscript(self, node: ast.Subscript, scope: Scope) -> Value:
         owner, index = self.value(node.value, scope), self.value(node.slice, scope)
-        number = number_of(index)
+        number = index.value if isinstance(index, Literal) else None
         if isinstance(owner, Items) and isinstance(number, int) and -len(owner.items) <= number < len(owner.items):
             return owner.items[number]
         is_loaded = isinstance(owner, Dataset) and owner.steps[0].operation == "tensorflow_datasets.load"
@@ -199,7 +199,7 @@ class Expressions:
             self.record.datasets.append(dataset)
             return dataset
         if isinstance(call.receiver, Dataset) and call.method == "apply" and call.positional:
-            return self._applied(call, call.receiver, call.positional[0])
+            return self._applied(call.receiver, call.positional[0])
         if call.name in _ROUNDING and call.positional:
             first = call.positional[0]
             return Quotient(first.left, first.right) if isinstance(first, Ratio) else first
@@ -219,7 +219,7 @@ class Expressions:
             self.call_function(Function(start.node, start.scope, instance), call.positional, dict(call.keywords))
         return instance
 
-    def _applied(self, call: Call, dataset: Dataset, what: Value) -> Value:
+    def _applied(self, dataset: Dataset, what: Value) -> Value:
         """``dataset.apply(f)``: f(dataset), or one of the transformations of tf.data.experimental."""
         if isinstance(what, Function):
             return self.call_function(what, (dataset,), {})

@@ -51,7 +51,8 @@ def is_ignored(script: Script, node: ast.AST, code: str) -> bool:
 def with_argument(script: Script, call: ast.Call, argument: str) -> tuple[str, ...]:
     """Return the lines of a call with one more argument; nothing where that would be no Python."""
     end_line, end_offset = call.end_lineno or call.lineno, (call.end_col_offset or 1) - 1
-    ends = [(part.end_lineno or 0, part.end_col_offset or 0) for part in (*call.args, *call.keywords)]
+    arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+    ends = [(part.end_lineno or 0, part.end_col_offset or 0) for part in arguments]
     if not ends:
         return corrected(script, call, [Edit(end_line, end_offset, end_line, end_offset, argument)])
     last = max(ends)
@@ -64,7 +65,8 @@ def without_arguments(
     script: Script, call: ast.Call, names: Sequence[str], method: str | None = None
 ) -> tuple[str, ...]:
     """Return the lines of a call without these arguments, and with another method where one is named."""
-    parts = sorted((*call.args, *call.keywords), key=lambda part: (part.lineno, part.col_offset))
+    arguments: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+    parts = sorted(arguments, key=lambda part: (part.lineno, part.col_offset))
     edits = []
     kept_end: tuple[int, int] | None = None
     for number, part in enumerate(parts):

@@ -19,13 +19,14 @@ WORKERS_PER_CORE = 2  # as KD702, which has the measurement
 _REFERENCES = ("https://www.tensorflow.org/guide/data_performance",)
 
 
-@check("KD710", "more-threads-than-cores", needs=("scripts",), uses=("profile",))
+@check("KD710", "more-threads-than-cores", needs=("scripts",), uses=("profile",), is_opt_in=True)
 def more_threads_than_cores(environment: Environment) -> Answer:
     """The script asks for more threads than this process has cores.
 
     What it finds:
         `map(num_parallel_calls=n)` with more calls than cores, and `workers=n` (in fit, or set on the generator) with
         more than two for each core; n as a number in the script. Containers and quotas count as they are here.
+        Opt-in: in public scripts it is frequent and costs little.
 
     Why it matters:
         The number was right on another machine. Here the threads take each other's turns, and each holds a
@@ -53,7 +54,7 @@ def _rule(subject: Subject) -> Iterator[Hit]:
                 code = replaced(subject.script, keyword.value, subject.autotune)
                 yield _hit(keyword, "num_parallel_calls", int(calls), cores, code)
     most = WORKERS_PER_CORE * cores
-    for call, data in readings(subject.record, FIT_METHODS):
+    for call, _ in readings(subject.record, FIT_METHODS):
         workers = number_of(call.argument("workers"))
         keyword = call.keyword_node("workers")
         if keyword is not None and workers is not None and workers > most and subject.keras.is_3 is False:

@@ -68,7 +68,7 @@ def _rule(subject: Subject) -> Iterator[Hit]:
             severity=Severity.ERROR if is_known else Severity.WARN,
             message=f"steps_per_epoch is rounded down: {condition} every second epoch of {keras.name} is a single step.",
             remedy="Leave it away; fit takes the number of batches from the generator:",
-            code=without_arguments(subject.script, call.node, ("steps_per_epoch",)),
+            code=without_arguments(subject.script, call.node, ("steps_per_epoch",), "fit"),
             safe=False,
             costs_time=False,
         )

@@ -10,7 +10,7 @@ from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.models import may_be_model
 from kerasdiag.doctor.lint.places import without_arguments
-from kerasdiag.doctor.lint.values import Literal, is_true
+from kerasdiag.doctor.lint.values import UNKNOWN, Literal, is_true
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
@@ -51,15 +51,14 @@ def debugging_left_on(environment: Environment) -> Answer:
 
 def _rule(subject: Subject) -> Iterator[Hit]:
     for call in subject.record.calls:
-        keyword = call.keyword_node("run_eagerly")
-        if call.method == "compile" and keyword is not None and is_true(call.keywords["run_eagerly"]):
-            if call.receiver is not None and may_be_model(call.receiver):
-                code = without_arguments(subject.script, call.node, ("run_eagerly",))
-                yield _hit(
-                    keyword,
-                    "run_eagerly=True runs every step in Python, operation by operation, instead of as a graph.",
-                    code,
-                )
+        keyword = call.keyword_node("run_eagerly") if is_true(call.argument("run_eagerly")) else None
+        if call.method == "compile" and keyword is not None and may_be_model(call.receiver or UNKNOWN):
+            code = without_arguments(subject.script, call.node, ("run_eagerly",))
+            yield _hit(
+                keyword,
+                "run_eagerly=True runs every step in Python, operation by operation, instead of as a graph.",
+                code,
+            )
         if not call.name.startswith("tensorflow."):
             continue
         is_off = bool(call.positional) and call.positional[0] == Literal(False)
