@@ -75,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     checks = select_checks(CHECKS, arguments.select, arguments.ignore)
     if arguments.list:
-        show_table(rows(checks))
+        opt_in = () if arguments.select or arguments.ignore else [check for check in CHECKS if check.is_opt_in]
+        show_table(rows([check for check in CHECKS if check in checks or check in opt_in]))
         return 0
     report = examine(checks, _request(arguments), timeout_s=arguments.timeout or TIMEOUT_S)
     _print(report, arguments)

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from kerasdiag.doctor.lint.values import Call
 from kerasdiag.environment.scripts import Script
 from kerasdiag.findings import Location
 
@@ -118,6 +119,12 @@ def source_of(script: Script, node: ast.AST) -> str:
     start = (getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
     end = (getattr(node, "end_lineno", 1), getattr(node, "end_col_offset", 0))
     return " ".join(_text_between(script, start, end).split())
+
+
+def name_of_data(script: Script, call: Call) -> str:
+    """Return what a call of fit reads, as it is written."""
+    keyword = call.keyword_node("x") or call.keyword_node("generator")
+    return source_of(script, call.node.args[0] if call.node.args else keyword.value if keyword else call.node)
 
 
 def _text_between(script: Script, start: tuple[int, int], end: tuple[int, int]) -> str:

@@ -36,7 +36,7 @@ class Case(NamedTuple):
 
 EXAMPLES = {
     "KD700": Case("import keras\nprint 'epoch'\n", (2, 1), "warn"),
-    "KD701": Case(GENERATOR + "model.fit(train, workers=4)\n", (7, 7), "error", ("model.fit(train)",)),
+    "KD701": Case(GENERATOR + "model.fit(train, workers=4)\n", (7, 7), "error", ("train.workers = 4", "model.fit(train)")),
     "KD703": Case(
         GENERATOR + "model.fit(train, workers=4, use_multiprocessing=True)\n",
         (7, 29), "error", ("model.fit(train, workers=4)",), "2.15.0", "2.15.1",
@@ -54,7 +54,7 @@ EXAMPLES = {
         (11, 7), "warn", ("ds = ds.prefetch(tf.data.AUTOTUNE)",), "2.10.0", "2.10.0",
     ),
     "KD707": Case(PIPELINE + f"ds = ds.map(augment, {PARALLEL}).cache().batch(32)\n", (10, 59), "error"),
-    "KD708": Case(PIPELINE + f"ds = ds.map(load, {PARALLEL}).shuffle(50_000).batch(32)\n", (10, 57), "warn"),
+    "KD708": Case(PIPELINE + f"ds = ds.map(load, {PARALLEL}).shuffle(50_000).batch(32)\n", (10, 56), "warn"),
     "KD709": Case(
         PIPELINE + f"ds = ds.map(lambda p, l: tf.py_function(f, [p], [tf.float32]), {PARALLEL})\n", (10, 29), "warn"
     ),

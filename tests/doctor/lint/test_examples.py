@@ -81,7 +81,9 @@ def test_a_comment_for_another_code_does_not(code, doctor):
 
 def test_a_comment_on_any_line_of_the_statement(doctor):
     """Formatters break calls over lines; the comment may stand at the closing bracket."""
-    source = EXAMPLES["KD701"].source.replace("fit(train, workers=4)", "fit(\n    train,\n    workers=4,\n)  # kerasdiag: ignore[KD701]")
+    source = EXAMPLES["KD701"].source.replace(
+        "fit(train, workers=4)", "fit(\n    train,\n    workers=4,\n)  # kerasdiag: ignore[KD701]"
+    )
     report, _ = doctor(source, "--select", "KD701")
     assert report["findings"] == []
 

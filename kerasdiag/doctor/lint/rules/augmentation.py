@@ -20,7 +20,7 @@ _REFERENCES = (
 
 @check("KD707", "frozen-augmentation", needs=("scripts",))
 def frozen_augmentation(environment: Environment) -> Answer:
-    """`cache()` stands after what should be new in every epoch: random augmentation, shuffling, repetition.
+    """`cache()` stands after what should be new in every epoch: augmentation, shuffling, repetition.
 
     What it finds:
         A `cache()` after a `map` that augments images at random, or after an endless `repeat()` (errors); of a dataset

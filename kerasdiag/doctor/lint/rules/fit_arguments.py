@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
-from kerasdiag.doctor.lint.models import readings
-from kerasdiag.doctor.lint.places import without_arguments
+from kerasdiag.doctor.lint.models import is_py_dataset, iterator_call, readings
+from kerasdiag.doctor.lint.places import name_of_data, source_of, without_arguments
+from kerasdiag.doctor.lint.values import Call, Value
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
 _GONE = ("workers", "use_multiprocessing", "max_queue_size", "max_q_size", "nb_worker", "pickle_safe")
+_ATTRIBUTES = ("workers", "use_multiprocessing", "max_queue_size")  # of what is read
 _REFERENCES = ("https://github.com/keras-team/keras/blob/v3.0.0/keras/trainers/trainer.py",)
 
 
@@ -45,7 +47,7 @@ def _rule(subject: Subject) -> Iterator[Hit]:
     keras = subject.keras
     if keras.is_3 is False:
         return
-    for call, _ in readings(subject.record):
+    for call, data in readings(subject.record):
         names = [name for name in _GONE if name in call.keywords]
         is_old_method = call.method.endswith("_generator")
         if not (names or is_old_method):
@@ -64,21 +66,29 @@ def _rule(subject: Subject) -> Iterator[Hit]:
             message += "; no Keras is installed here that would tell which one this script runs."
         else:
             message = f"{what}, and the call is {result}."
-        setting = names[0] if names else ""
-        advice = (
-            f"Set {setting} on the object that is read (`train_generator.{setting} = ...`), and call:"
-            if names
-            else "Call:"
-        )
+        lines = _attributes(subject, call, data, names)
+        advice = "Set it on what is read, and call fit without it:" if lines else f"Call {method} without it:"
         yield Hit(
             node=call.node,
             severity=Severity.ERROR if keras.is_3 else Severity.INFO,
             message=message,
-            remedy=advice,
-            code=without_arguments(subject.script, call.node, _GONE, method if is_old_method else None),
+            remedy=advice if names else "Call:",
+            code=lines + without_arguments(subject.script, call.node, _GONE, method if is_old_method else None),
             safe=False,
             costs_time=False,
         )
+
+
+def _attributes(subject: Subject, call: Call, data: Value, names: list[str]) -> tuple[str, ...]:
+    """The settings as lines before the call, where what is read may have them: datasets and arrays have none."""
+    name = name_of_data(subject.script, call)
+    if not name.isidentifier() or not (iterator_call(data) or is_py_dataset(data)):
+        return ()
+    return tuple(
+        f"{name}.{keyword.arg} = {source_of(subject.script, keyword.value)}"
+        for keyword in call.node.keywords
+        if keyword.arg in _ATTRIBUTES and keyword.arg in names
+    )
 
 
 def _joined(names: list[str]) -> str:

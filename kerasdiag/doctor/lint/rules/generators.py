@@ -10,7 +10,7 @@ from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.models import FIT_METHODS, FLOW_METHODS, iterator_call, readings
-from kerasdiag.doctor.lint.places import source_of, with_argument, without_arguments
+from kerasdiag.doctor.lint.places import name_of_data, with_argument, without_arguments
 from kerasdiag.doctor.lint.values import Call, Function, Literal, Result
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
@@ -56,9 +56,7 @@ def _generator_rule(subject: Subject) -> Iterator[Hit]:
         flow = iterator_call(data)
         if flow is None or flow.method not in _FROM_FILES:
             continue
-        given = call.node.args[0] if call.node.args else None
-        keyword = call.keyword_node("x") or call.keyword_node("generator")
-        name = source_of(subject.script, given or (keyword.value if keyword else call.node))
+        name = name_of_data(subject.script, call)
         yield Hit(
             node=call.node,
             severity=Severity.WARN if waits else Severity.INFO,
@@ -76,7 +74,7 @@ def _generator_rule(subject: Subject) -> Iterator[Hit]:
 
 @check("KD713", "slow-generator-option", needs=("scripts",), uses=("data", "profile"))
 def slow_generator_option(environment: Environment) -> Answer:
-    """An option of ImageDataGenerator makes it slower: pictures saved, files looked up, a function for each image.
+    """An option of ImageDataGenerator makes it slower: pictures saved, files looked up, Python functions.
 
     What it finds:
         `save_to_dir` (a warning); a `preprocessing_function` that the script defines itself (a note);

@@ -10,7 +10,7 @@ from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.datasets import element_function
 from kerasdiag.doctor.lint.pipelines import is_followed_by, longest, trained
-from kerasdiag.doctor.lint.places import source_of, with_argument
+from kerasdiag.doctor.lint.places import name_of_data, with_argument
 from kerasdiag.doctor.lint.values import Call, Function, Step
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
@@ -132,10 +132,7 @@ def _prefetch_rule(subject: Subject) -> Iterator[Hit]:
             continue
         if any(step.operation == "prefetch" and not step.is_certain for step in dataset.steps):
             continue
-        keyword = call.keyword_node("x")
-        given = source_of(
-            subject.script, call.node.args[0] if call.node.args else keyword.value if keyword else call.node
-        )
+        given = name_of_data(subject.script, call)
         yield Hit(
             node=call.node,
             severity=Severity.WARN,

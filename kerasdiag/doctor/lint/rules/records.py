@@ -21,7 +21,7 @@ _REFERENCES = ("https://www.tensorflow.org/guide/data_performance#parallelizing_
 
 @check("KD712", "records-read-one-by-one", needs=("scripts",), uses=("data", "profile"))
 def records_read_one_by_one(environment: Environment) -> Answer:
-    """Many TFRecord files are read one after the other, or unpacked from GZIP on a disk that does not need it.
+    """TFRecord files are read one after the other, or unpacked on a disk that does not need it.
 
     What it finds:
         `TFRecordDataset` of a list of files (glob, or written down) without `num_parallel_reads`, and

@@ -19,7 +19,7 @@ def unreadable_script(environment: Environment) -> Answer:
         What was not read was not examined: the other rules are silent about it, and that is no good news.
 
     Example:
-        train.py does not parse as Python 3: Missing parentheses in call to 'print'. Did you mean print(...)?
+        train.py does not parse as Python 3: invalid syntax.
 
     Fix:
         Mend the line; `python -m py_compile train.py` shows it. `2to3` rewrites Python 2.
@@ -32,7 +32,7 @@ def unreadable_script(environment: Environment) -> Answer:
         Finding(
             code="KD700",
             severity=Severity.WARN if problem.cell is None else Severity.INFO,
-            message=f"{_what(script.path, problem.cell)} {problem.message.rstrip('.')}{_end(problem.message)}",
+            message=f"{_what(script.path, problem.cell)} {problem.message.rstrip('.?')}.",
             evidence=(Evidence(f"{script.path}, line {problem.line}", Provenance.DECLARED),),
             remedy=Remedy("Mend it and look again; no rule has seen it."),
             numbers={"line": problem.line},
@@ -47,6 +47,3 @@ def unreadable_script(environment: Environment) -> Answer:
 def _what(path: str, cell: int | None) -> str:
     return path if cell is None else f"Cell {cell} of {path}"
 
-
-def _end(message: str) -> str:
-    return "" if message.endswith("?") else "."

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit
 from kerasdiag.doctor.lint.models import FIT_METHODS, iterator_call, readings
-from kerasdiag.doctor.lint.places import source_of, with_argument
-from kerasdiag.doctor.lint.values import Call, Value
+from kerasdiag.doctor.lint.places import name_of_data, with_argument
+from kerasdiag.doctor.lint.values import Value
 from kerasdiag.findings import Severity
 
 _FEW = 4  # enough to hide reading; more share one interpreter
@@ -24,7 +23,7 @@ def unset_workers(subject: Subject) -> Iterator[Hit]:
     for call, data in readings(subject.record, FIT_METHODS):
         if iterator_call(data) is None or call.has("workers") or _is_set(subject, data):
             continue
-        name, workers = _name(subject, call), min(_FEW, cores)
+        name, workers = name_of_data(subject.script, call), min(_FEW, cores)
         if keras.is_3:
             code: tuple[str, ...] = (f"{name}.workers = {workers}",) if name.isidentifier() else ()
         else:
@@ -45,9 +44,3 @@ def unset_workers(subject: Subject) -> Iterator[Hit]:
 
 def _is_set(subject: Subject, data: Value) -> bool:
     return any(name == "workers" and owner is data for owner, name, _, _ in subject.record.attributes)
-
-
-def _name(subject: Subject, call: Call) -> str:
-    keyword = call.keyword_node("x") or call.keyword_node("generator")
-    node: ast.AST = call.node.args[0] if call.node.args else keyword.value if keyword else call.node
-    return source_of(subject.script, node)
