@@ -211,3 +211,14 @@ def make_environment(cores=8, available_bytes=4 * 10**8, **facts):
     defaults = {"cpu_quota": None, "affinity_cores": cores, "visible_cores": cores, "packages": make_packages()}
     memory = MemoryLimit(available_bytes, None, 2 * available_bytes)
     return Environment(**{"cores": cores, "memory": memory, **defaults, **facts})
+
+
+def make_scripts(*sources, name="train.py"):
+    """Scripts with this text; those after the first have a number in their name."""
+    from kerasdiag.environment.script_text import parse_script
+    from kerasdiag.environment.scripts import Script, ScriptFacts
+
+    names = [name, *(f"{number}_{name}" for number in range(1, len(sources)))]
+    return ScriptFacts(
+        tuple(Script(each, *parse_script(source.encode())) for each, source in zip(names, sources))
+    )  # fmt: skip

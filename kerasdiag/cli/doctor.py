@@ -19,11 +19,11 @@ FAIL_ON = ("never", "warn", "error")
 AUGMENTATIONS = ("none", "affine")
 MOST_SIDE = 4096  # of --target-size; a batch of such images has 6 GB
 
-_HELP = "find what makes a training slow: packages, disk, cores, workers"
+_HELP = "find what makes a training slow: packages, disk, cores, workers, the script"
 _DESCRIPTION = """\
-Look at this machine, this environment, your data and a profile of your training for what makes it slow. Each
-finding says what it costs, how that is known, and what to do. Nothing is changed. TensorFlow is started in a
-process of its own only.
+Look at this machine, this environment, your data, your script and a profile of its training for what makes it
+slow. Each finding says what it costs, how that is known, and what to do. Nothing is changed. TensorFlow is
+started in a process of its own only.
 
     kerasdiag doctor                              packages and cores
     kerasdiag doctor --data photos/               the disk and the images too: how many a second this
@@ -35,6 +35,7 @@ process of its own only.
     kerasdiag doctor --python .venv               the packages of another Python, seen from outside
     kerasdiag doctor -r requirements.txt -r Dockerfile
                                                   packages that nobody has installed yet
+    kerasdiag doctor train.py                     the training script too (notebook, folder); it is not run
     kerasdiag doctor --format json --fail-on warn for scripts
     kerasdiag doctor --format markdown            to paste into an issue, without names of yours
     kerasdiag explain KD301                       everything about one check
@@ -57,6 +58,9 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
         "doctor", help=_HELP, description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     look = parser.add_argument_group("what to look at")
+    look.add_argument(
+        "scripts", nargs="*", metavar="SCRIPT", help="training scripts, notebooks, folders of them; never run"
+    )
     look.add_argument("--data", metavar="DIR|CSV", help="the images: a folder, or a CSV with one row for each")
     look.add_argument("--x-col", metavar="NAME", help="column of the file names (filename)")
     look.add_argument("--directory", metavar="DIR", help="folder of the file names (that of the CSV)")
@@ -105,7 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
     _add_configuration(arguments)
     checks = select_checks(CHECKS, arguments.select or (), arguments.ignore or ())
     if arguments.list:
-        show_table(rows(checks))
+        opt_in = () if arguments.select or arguments.ignore else [check for check in CHECKS if check.is_opt_in]
+        show_table(rows([check for check in CHECKS if check in checks or check in opt_in]))
         return 0
     waiting = _Waiting(sys.stderr)
     try:
@@ -167,6 +172,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         python=arguments.python,
         lists=tuple(arguments.requirement),
         work=work,
+        scripts=tuple(arguments.scripts) or None,
     )
 
 

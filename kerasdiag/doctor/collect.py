@@ -27,6 +27,7 @@ from kerasdiag.environment.other_python import find_other_python
 from kerasdiag.environment.packages import TENSORFLOW_NAMES, PackageFacts, find_packages
 from kerasdiag.environment.pressure import PressureFacts, watch_pressure
 from kerasdiag.environment.scanners import ScannerFacts, find_scanners
+from kerasdiag.environment.scripts import ScriptFacts, find_scripts
 from kerasdiag.environment.tensorflow_build import TensorFlowBuild, cuda_libraries, find_build
 from kerasdiag.environment.tensorflow_probe import ProbeFacts, probe_tensorflow
 from kerasdiag.environment.throughput.asked import WorkRequest, image_work
@@ -73,6 +74,7 @@ class Request:
         python: Another interpreter or environment, whose packages are looked at instead.
         lists: Lists of packages (requirements, lock files, Dockerfiles) to look at instead.
         work: What is done to each image.
+        scripts: Scripts, notebooks and folders of them, None: none were named.
     """
 
     data: DataRequest | None = None
@@ -82,6 +84,7 @@ class Request:
     python: str | None = None
     lists: tuple[str, ...] = ()
     work: WorkRequest = field(default_factory=WorkRequest)
+    scripts: tuple[str, ...] | None = None
 
 
 _SHOWN = (
@@ -107,6 +110,7 @@ _DOING = {
     "scanners": "looking for scanners",
     "cache": "looking at the cache directory",
     "throughput": "making batches of some images",
+    "scripts": "reading scripts",
 }
 # In this order, each when all before it are done: nothing else shall run beside a clock, and TensorFlow is the loudest.
 _ONE_BY_ONE = ("reads", "scanners", "throughput", "tensorflow")
@@ -136,6 +140,8 @@ class Facts:
             wanted.add("data")  # wrong data are an error whatever was selected
         if "tensorflow" in wanted:
             wanted.add("tensorflow_build")
+        if request.scripts is not None:
+            wanted.add("scripts")  # and so is a script that does not exist
         makers = {
             _MACHINE: self._machine,
             "packages": self._packages,
@@ -146,6 +152,7 @@ class Facts:
             "limits": self._limits,
             "variables": self._variables,
             "cache": self._cache,
+            "scripts": self._scripts,
             "reads": self._reads,
             "scanners": self._scanners,
             "throughput": self._throughput,
@@ -169,7 +176,7 @@ class Facts:
 
     def raise_wrong_usage(self, until: float) -> None:
         """Raise DoctorUsageError if what the user named does not exist; wait until then to learn it."""
-        for task in (self._tasks[name] for name in ("data", "packages") if name in self._tasks):
+        for task in (self._tasks[name] for name in ("data", "packages", "scripts") if name in self._tasks):
             if task.wait(until) and isinstance(task.error, DoctorUsageError):
                 raise task.error
 
@@ -198,6 +205,9 @@ class Facts:
             words["data"] = f"{data.path}: {files(data)}"
             words["storage"] = _storage_in_words(data)
             words.update(self._input_in_words(done))
+        scripts: ScriptFacts | None = done.get("scripts")
+        if scripts is not None:
+            words["scripts"] = _scripts_in_words(scripts)
         if self._request.profile is not None:
             words["profile"] = f"of {self._request.profile.created_at} on {self._request.profile.host}"
         return words
@@ -223,6 +233,10 @@ class Facts:
     def _data(self) -> DataFacts:
         assert self._request.data is not None, "the group is absent without data"
         return find_data(self._request.data, self._sources.root)
+
+    def _scripts(self) -> ScriptFacts:
+        assert self._request.scripts is not None, "the group is absent without scripts"
+        return find_scripts(self._request.scripts)
 
     def _reads(self) -> ReadFacts:
         data: DataFacts = self._tasks["data"].result()
@@ -292,6 +306,11 @@ class Facts:
         return self._sources.measure_throughput(sample, work)
 
 
+def _scripts_in_words(scripts: ScriptFacts) -> str:
+    paths = [script.path for script in scripts.scripts]
+    return ", ".join(paths) if len(paths) <= 3 else f"{paths[0]} and {len(paths) - 1} more"
+
+
 def _absent(request: Request) -> dict[str, str]:
     absent = {}
     if request.data is None:
@@ -304,6 +323,9 @@ def _absent(request: Request) -> dict[str, str]:
         absent["tensorflow"] = "TensorFlow of another environment is not started"
     elif not request.probes:
         absent["tensorflow"] = "TensorFlow was not started (--no-probe)"
+        absent["reads"] = "no file was read (--no-io)"
+    if request.scripts is None:
+        absent["scripts"] = "no script was named (kerasdiag doctor train.py)"
     if request.profile is None:
         absent["profile"] = "no profile of a training was given (--profile FILE)"
     return absent

@@ -18,6 +18,8 @@ def page(check: Check) -> str:
     parts.append(f"It needs {' and '.join(needed) or 'nothing that you have to give'}.")
     if useful:
         parts[-1] += f" {' and '.join(useful)} makes its answer more precise."
+    if check.is_opt_in:
+        parts[-1] += f" It runs only where it is named: --select {check.code}."
     return "\n\n".join(parts)
 
 
@@ -37,7 +39,7 @@ def markdown_table(checks: Sequence[Check]) -> str:
 
 
 # What a user gives for each group of facts; the others are collected without being asked.
-_GIVEN_BY = {"data": "--data", "reads": "--data", "throughput": "--data", "profile": "--profile"}
+_GIVEN_BY = {"data": "--data", "reads": "--data", "throughput": "--data", "profile": "--profile", "scripts": "SCRIPT"}
 
 
 def _given(check: Check) -> tuple[list[str], list[str]]:
@@ -50,4 +52,5 @@ def _given(check: Check) -> tuple[list[str], list[str]]:
 def _needs(check: Check) -> str:
     """The same in a cell of a table: brackets around what only helps."""
     needed, useful = _given(check)
-    return ", ".join([*needed, *(f"({option})" for option in useful)]) or "nothing"
+    given = ", ".join([*needed, *(f"({option})" for option in useful)]) or "nothing"
+    return f"{given}; opt-in" if check.is_opt_in else given

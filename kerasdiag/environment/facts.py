@@ -18,6 +18,7 @@ from kerasdiag.environment.memory import MemoryLimit, memory_limit
 from kerasdiag.environment.packages import PackageFacts
 from kerasdiag.environment.pressure import PressureFacts
 from kerasdiag.environment.scanners import ScannerFacts
+from kerasdiag.environment.scripts import ScriptFacts
 from kerasdiag.environment.storage import StorageFacts, storage_of
 from kerasdiag.environment.system import SystemFacts, find_system
 from kerasdiag.environment.tensorflow_build import TensorFlowBuild
@@ -92,6 +93,7 @@ class Environment:
         variables: Environment variables.
         scanners: Security scanners.
         cache: The disk that autofix would write to.
+        scripts: The scripts that the user named, parsed.
         absent: Name of an attribute that is None -> why.
     """
 
@@ -115,6 +117,7 @@ class Environment:
     variables: Mapping[str, str] | None = None
     scanners: ScannerFacts | None = None
     cache: CacheFacts | None = None
+    scripts: ScriptFacts | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -62,9 +62,9 @@ def _facts(report: DoctorReport) -> Table:
 def _finding(finding: Finding, name: str) -> list[Text | Padding | Table]:
     style = f"bold {_COLORS[finding.severity]}"
     title = Text(SEVERITY_WORDS[finding.severity], style=style).append(f" {finding.code} {name}", style="bold")
-    if finding.location is not None:
-        title.append(f" {finding.location}")
     parts: list[Text | Padding | Table] = [title, Padding(Text(finding.message), (0, 0, 0, 2))]
+    if finding.location is not None:  # on a line of its own and unbroken, for editors that make a link of it
+        parts.insert(0, Text(str(finding.location), style="underline", no_wrap=True, overflow="ignore"))
     table = _grid()
     if finding.price is not None:
         table.add_row(Text("costs", style="dim"), Text(price_in_words(finding.price)))

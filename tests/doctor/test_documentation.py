@@ -13,8 +13,6 @@ from kerasdiag.doctor.selection import find_check, select_checks
 from kerasdiag.environment.facts import Environment
 from kerasdiag.errors import DoctorUsageError
 
-PACKAGES = " ".join(f"KD{number}" for number in range(101, 113))
-
 
 def test_codes_and_names_are_unique():
     """A code is for ever one thing."""

@@ -58,7 +58,7 @@ def test_github_places():
 
 def test_the_terminal_shows_places():
     """So that an editor can jump there."""
-    assert "error KD701 worker-arguments-in-fit src/train, v2.py:12:5\n" in render(SCRIPT, width=100)
+    assert "\nsrc/train, v2.py:12:5\nerror KD701 worker-arguments-in-fit\n" in render(SCRIPT, width=100)
 
 
 def test_private_names(tmp_path, monkeypatch):

@@ -26,8 +26,9 @@ from kerasdiag.doctor.checks.tensorflow import unfit_tensorflow
 from kerasdiag.doctor.checks.tensorflow_companions import numpy_2, unfit_protobuf
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
 from kerasdiag.doctor.checks.workers import unfit_workers
+from kerasdiag.doctor.lint.rules import RULES
 
-CHECKS: tuple[Check, ...] = (
+_CHECKS: tuple[Check, ...] = (
     quadratic_file_list,
     old_image_iterators,
     unmet_requirement,
@@ -55,3 +56,4 @@ CHECKS: tuple[Check, ...] = (
     cores_out_of_reach,
     unfit_workers,
 )
+CHECKS = tuple(sorted((*_CHECKS, *RULES), key=lambda check: check.code))

@@ -6,6 +6,8 @@ from kerasdiag.compat import version_matches
 from kerasdiag.demand import Demand, demand_of
 from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
 from kerasdiag.doctor.costs import WARN_FRACTION, price_per_step, severity_by
+from kerasdiag.doctor.lint.answer import examine_scripts
+from kerasdiag.doctor.lint.rules.unset_workers import unset_workers
 from kerasdiag.doctor.wording import duration
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
@@ -21,14 +23,14 @@ _WITHOUT_WORKERS = ">=3"  # of Keras: fit() takes no `workers`
 _REFERENCES = ("https://keras.io/api/utils/python_utils/#pydataset-class",)
 
 
-@check("KD702", "unfit-workers", uses=("packages", "profile"))
+@check("KD702", "unfit-workers", uses=("packages", "profile", "scripts"))
 def unfit_workers(environment: Environment) -> Answer:
     """One worker prepares the batches on a machine with many cores, or many workers share few cores.
 
     What it finds:
         From a profile: an ImageDataGenerator or PyDataset (Sequence) read by one worker while the training waits,
         or by more than two workers for each core that the process may use. Without a profile a note on
-        where this Keras takes `workers`.
+        where this Keras takes `workers`; with a script, on the line that reads a generator without setting them.
 
     Why it matters:
         Keras 2 takes `fit(workers=...)`, which is 1 unless you say more. Keras 3 dropped it from `fit`, and what
@@ -47,7 +49,7 @@ def unfit_workers(environment: Environment) -> Answer:
     """
     profile = environment.profile
     if profile is None:
-        return _without_profile(environment)
+        return _without_profile(environment) if environment.scripts is None else _of_scripts(environment)
     data, demand = profile.training_input, demand_of(profile)
     if data is None or demand is None:
         return unknown("the profile has too few measured steps for a verdict, or no wait")
@@ -107,6 +109,12 @@ def _too_many(profile: RunProfile, demand: Demand, workers: int) -> Finding:
         price=Price.unknown("how much faster fewer workers are, only a second profile tells"),
         references=_REFERENCES,
     )
+
+
+def _of_scripts(environment: Environment) -> Answer:
+    if environment.cores == 1:
+        return ok("with 1 core there is nothing to share out")
+    return examine_scripts(environment, "KD702", unset_workers, _REFERENCES)
 
 
 def _without_profile(environment: Environment) -> Answer:

@@ -1,0 +1,107 @@
+"""From what a rule saw in the scripts to the answer of a check: places, comments that silence it, severity."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from kerasdiag.demand import demand_of
+from kerasdiag.doctor.check import Answer, found, ok, unknown
+from kerasdiag.doctor.costs import WARN_FRACTION
+from kerasdiag.doctor.lint.analysis import Subject, record_of
+from kerasdiag.doctor.lint.places import is_ignored, location_of, source_of
+from kerasdiag.environment.facts import Environment
+from kerasdiag.findings import Evidence, Finding, Location, Price, Provenance, Remedy, Severity
+
+NOT_PRICED = Price.unknown("a script does not tell; a profile of its training would (--profile FILE)")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One place where a rule applies.
+
+    Attributes:
+        node: The place.
+        severity: How much it matters.
+        message: One sentence.
+        remedy: What to do.
+        code: The corrected lines.
+        why: Further evidence, inferred from the script.
+        numbers: See ``Finding``; the line is added.
+        safe: See ``Remedy``.
+        costs_time: Whether it costs time rather than correctness; a training that does not wait makes a note of it.
+    """
+
+    node: ast.AST
+    severity: Severity
+    message: str
+    remedy: str
+    code: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    safe: bool | None = None
+    costs_time: bool = True
+
+
+def examine_scripts(
+    environment: Environment,
+    code: str,
+    rule: Callable[[Subject], Iterator[Hit]],
+    references: tuple[str, ...],
+) -> Answer:
+    """Apply a rule to all scripts."""
+    assert environment.scripts is not None, "the check is skipped without scripts"
+    findings: dict[Location, Finding] = {}
+    ignored: set[Location] = set()
+    incomplete = []
+    for script in environment.scripts.scripts:
+        subject = Subject(script, record_of(script), environment)
+        if not subject.record.is_complete:
+            incomplete.append(script.path)
+        for hit in rule(subject):
+            place = location_of(script, hit.node)
+            if is_ignored(script, hit.node, code):
+                ignored.add(place)
+            elif place not in findings or findings[place].severity.rank < hit.severity.rank:
+                findings[place] = _finding(subject, code, hit, place, references)
+    count = len(environment.scripts.scripts)
+    said = f"{count} script{'s' if count != 1 else ''} read" + (
+        f", {len(ignored)} finding{'s' if len(ignored) > 1 else ''} ignored by a comment" if ignored else ""
+    )
+    if findings:
+        answer = found(*findings.values())
+        return Answer(answer.status, said, answer.findings)
+    if incomplete:
+        return unknown(f"{', '.join(incomplete)}: nested too deeply to follow")
+    return ok(said)
+
+
+def _finding(subject: Subject, code: str, hit: Hit, place: Location, references: tuple[str, ...]) -> Finding:
+    severity, evidence = hit.severity, [Evidence(_written(subject, hit.node), Provenance.DECLARED)]
+    evidence += [Evidence(text, Provenance.INFERRED) for text in hit.why]
+    demand = demand_of(subject.environment.profile) if hit.costs_time else None
+    if demand is not None and demand.wait_fraction < WARN_FRACTION:
+        severity = Severity.INFO
+        waited = f"the profile saw the training wait for data {demand.wait_fraction * 100:.1f} % of its time"
+        evidence.append(Evidence(waited, Provenance.MEASURED))
+    return Finding(
+        code=code,
+        severity=severity,
+        message=hit.message,
+        evidence=tuple(evidence),
+        remedy=Remedy(hit.remedy, hit.code, hit.safe),
+        numbers={"line": place.line, **hit.numbers},
+        price=NOT_PRICED if hit.costs_time else None,
+        references=references,
+        location=place,
+    )
+
+
+def _written(subject: Subject, node: ast.AST) -> str:
+    """The place as it is written, cut where it is long."""
+    text = source_of(subject.script, node)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(text) > 70:
+        start = len(source_of(subject.script, node.func.value))
+        text = text[start:] if start < len(text) else text
+    return text if len(text) <= 70 else text[:67] + "..."

@@ -1,0 +1,92 @@
+"""KD707: what is cached too late in a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kerasdiag.doctor.check import Answer, check
+from kerasdiag.doctor.lint.analysis import Subject
+from kerasdiag.doctor.lint.answer import Hit, examine_scripts
+from kerasdiag.doctor.lint.pipelines import longest, random_image_call, trained
+from kerasdiag.doctor.lint.values import Dataset, number_of
+from kerasdiag.environment.facts import Environment
+from kerasdiag.findings import Severity
+
+_REFERENCES = (
+    "https://github.com/tensorflow/tensorflow/issues/47755",
+    "https://www.tensorflow.org/guide/data_performance",
+)
+
+
+@check("KD707", "frozen-augmentation", needs=("scripts",))
+def frozen_augmentation(environment: Environment) -> Answer:
+    """`cache()` stands after what should be new in every epoch: augmentation, shuffling, repetition.
+
+    What it finds:
+        A `cache()` after a `map` that augments images at random, or after an endless `repeat()` (errors); of a dataset
+        that is trained on, after its only `shuffle` (a warning).
+
+    Why it matters:
+        The first epoch is stored and given again: the model sees the same "random" images, or the same order, in every
+        epoch, and learns less from them. After an endless repeat the cache never ends and takes all memory.
+
+    Example:
+        cache() keeps what random_flip_left_right drew: every epoch trains on the same augmented images.
+
+    Fix:
+        `cache()` directly after decoding and resizing; then shuffle, repeat, augment, batch, prefetch.
+
+    When to ignore:
+        The images are synthetic or a fixed set of augmented copies, and are meant to stay the same.
+    """
+    return examine_scripts(environment, "KD707", _rule, _REFERENCES)
+
+
+def _rule(subject: Subject) -> Iterator[Hit]:
+    trained_on = [dataset for _, dataset in trained(subject.record)]
+    for dataset in (*longest(subject.record), *trained_on):
+        for number, step in enumerate(dataset.steps):
+            if step.operation == "cache":
+                yield from _of_cache(subject, dataset, number, dataset in trained_on)
+
+
+def _of_cache(subject: Subject, dataset: Dataset, number: int, is_trained_on: bool) -> Iterator[Hit]:
+    cache, before, after = dataset.steps[number], dataset.steps[:number], dataset.steps[number + 1 :]
+    for step in before:
+        if not (step.is_certain or cache.is_certain):
+            continue
+        random = random_image_call(subject.record, step)
+        if random is not None:
+            drew = random.method or "the augmentation"
+            yield Hit(
+                node=cache.call.node,
+                severity=Severity.ERROR if cache.is_certain and step.is_certain else Severity.WARN,
+                message=f"cache() keeps what {drew} drew: every epoch trains on the same augmented images.",
+                remedy="Move cache() before this map.",
+                why=() if cache.is_certain else ("one branch of an if caches",),
+                safe=False,
+                costs_time=False,
+            )
+            return
+        if step.operation == "repeat" and (not step.call.node.args or number_of(step.call.argument("count", 0)) == -1):
+            if step.call.node.keywords:
+                continue
+            yield Hit(
+                node=cache.call.node,
+                severity=Severity.ERROR,
+                message="cache() stands after an endless repeat(): it never ends and takes memory for every epoch.",
+                remedy="Move cache() before repeat().",
+                safe=False,
+                costs_time=False,
+            )
+            return
+    shuffles = [step for step in before if step.operation == "shuffle" and step.is_certain]
+    if is_trained_on and shuffles and cache.is_certain and not any(step.operation == "shuffle" for step in after):
+        yield Hit(
+            node=cache.call.node,
+            severity=Severity.WARN,
+            message="cache() keeps the order that shuffle drew: every epoch sees the examples in the same order.",
+            remedy="Move cache() before shuffle().",
+            safe=False,
+            costs_time=False,
+        )

@@ -1,0 +1,119 @@
+"""KD714: callbacks that work after every batch, and pipelines that start anew in a loop."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from kerasdiag.doctor.check import Answer, check
+from kerasdiag.doctor.lint.analysis import Subject
+from kerasdiag.doctor.lint.answer import Hit, examine_scripts
+from kerasdiag.doctor.lint.names import last_of_keras
+from kerasdiag.doctor.lint.places import without_arguments
+from kerasdiag.doctor.lint.values import Call, Class, Dataset, Items, Literal, Result, Value, number_of
+from kerasdiag.environment.facts import Environment
+from kerasdiag.findings import Severity
+
+_PER_BATCH = ("on_train_batch_end", "on_train_batch_begin", "on_batch_end", "on_batch_begin")
+_SLOW_IN_BATCH = ("predict", "evaluate", "numpy", "save", "save_weights", "get_weights", "savefig")
+_OFTEN = 50  # batches between two writings of TensorBoard
+_LONG = 500  # batches under the profiler
+_REFERENCES = ("https://www.tensorflow.org/guide/gpu_performance_analysis",)
+
+
+@check("KD714", "busy-callback", needs=("scripts",), uses=("profile",))
+def busy_callback(environment: Environment) -> Answer:
+    """A callback works after every batch, or a dataset starts anew in every round of a loop.
+
+    What it finds:
+        A callback whose batch method calls `predict`, `evaluate`, `save` or `.numpy()`; TensorBoard with
+        `update_freq="batch"` (or fewer than 50 batches) or a profile of more than 500 batches; `next(iter(dataset))`
+        in a loop, which starts the pipeline, its shuffle buffer included, each time.
+
+    Why it matters:
+        The device waits while the callback works, and reading a value waits for the device: they take turns
+        instead of overlapping.
+
+    Example:
+        TensorBoard(update_freq="batch") writes after every batch.
+
+    Fix:
+        `on_epoch_end`, or every 100 batches; `update_freq="epoch"`; one `iter(dataset)` before the loop.
+
+    When to ignore:
+        The method returns at once for most batches.
+    """
+    return examine_scripts(environment, "KD714", _rule, _REFERENCES)
+
+
+def _rule(subject: Subject) -> Iterator[Hit]:
+    for call in subject.record.calls:
+        if last_of_keras(call.name) == "TensorBoard":
+            yield from _of_tensorboard(subject, call)
+        if call.name == "next" and call.loop is not None and call.positional and _starts_anew(call, call.positional[0]):
+            yield Hit(
+                node=call.node,
+                severity=Severity.WARN,
+                message="next(iter(dataset)) in a loop starts the pipeline anew each time, and always gives its beginning.",
+                remedy="Make one iterator before the loop, and take next() of it inside.",
+                safe=False,
+            )
+    for kind in subject.record.classes:
+        if any(last_of_keras(name) == "Callback" for name in kind.base_names()):
+            yield from _of_callback(subject, kind)
+
+
+def _of_tensorboard(subject: Subject, call: Call) -> Iterator[Hit]:
+    frequency, keyword = call.argument("update_freq"), call.keyword_node("update_freq")
+    number = number_of(frequency)
+    if keyword is not None and (frequency == Literal("batch") or (number is not None and 0 < number < _OFTEN)):
+        written = '"batch"' if number is None else f"{number:.0f}"
+        when = "every batch" if number in (None, 1) else f"every {number:.0f} batches"
+        yield Hit(
+            node=keyword,
+            severity=Severity.WARN,
+            message=f"TensorBoard(update_freq={written}) writes after {when}.",
+            remedy="Write once an epoch:",
+            code=without_arguments(subject.script, call.node, ("update_freq",)),
+            safe=True,
+        )
+    batches, keyword = call.argument("profile_batch"), call.keyword_node("profile_batch")
+    if isinstance(batches, Items) and len(batches.items) == 2 and keyword is not None:
+        first, last = map(number_of, batches.items)
+        if first is not None and last is not None and last - first > _LONG:
+            yield Hit(
+                node=keyword,
+                severity=Severity.WARN,
+                message=f"TensorBoard profiles {last - first:,.0f} batches; each is slower, and all are held in memory.",
+                remedy="A few dozen after the warm-up tell as much: profile_batch=(10, 30).",
+                safe=True,
+            )
+
+
+def _starts_anew(call: Call, value: Value) -> bool:
+    """Whether it is ``iter(dataset)`` of a dataset that is the same in every round."""
+    if not isinstance(value, Result) or value.call.name != "iter" or not value.call.positional:
+        return False
+    dataset = value.call.positional[0]
+    return isinstance(dataset, Dataset) and dataset.steps[-1].call.loop is not call.loop
+
+
+def _of_callback(subject: Subject, kind: Class) -> Iterator[Hit]:
+    for name in _PER_BATCH:
+        method = kind.methods.get(name)
+        for call in subject.record.calls_within(method, 0) if method else ():
+            if call.method in _SLOW_IN_BATCH and call.receiver is not None and not _is_rare(kind, name, call):
+                yield Hit(
+                    node=call.node,
+                    severity=Severity.WARN,
+                    message=f"{kind.node.name} calls {call.method} at every batch, and the training waits for it.",
+                    remedy="Move it to on_epoch_end, or do it every hundredth batch.",
+                    safe=False,
+                )
+
+
+def _is_rare(kind: Class, name: str, call: Call) -> bool:
+    """Whether a condition around a call keeps it from most batches."""
+    method = kind.methods[name].node
+    tests = [node for node in ast.walk(method) if isinstance(node, (ast.If, ast.IfExp))]
+    return any(call.node in set(ast.walk(test)) for test in tests) or isinstance(call.receiver, Literal)

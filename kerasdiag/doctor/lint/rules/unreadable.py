@@ -1,0 +1,48 @@
+"""KD700: scripts that could not be read."""
+
+from __future__ import annotations
+
+from kerasdiag.doctor.check import Answer, check, found, ok
+from kerasdiag.environment.facts import Environment
+from kerasdiag.findings import Evidence, Finding, Location, Provenance, Remedy, Severity
+
+
+@check("KD700", "unreadable-script", needs=("scripts",))
+def unreadable_script(environment: Environment) -> Answer:
+    """A script, or a cell of a notebook, does not parse, and no rule looked at it.
+
+    What it finds:
+        Files and cells that this Python cannot parse: Python 2, an unfinished line, something that is no notebook.
+        Lines for IPython (`%time`, `!pip`) are understood, and cells below `%%bash` and the like left out.
+
+    Why it matters:
+        What was not read was not examined: the other rules are silent about it, and that is no good news.
+
+    Example:
+        train.py does not parse as Python 3: invalid syntax.
+
+    Fix:
+        Mend the line; `python -m py_compile train.py` shows it. `2to3` rewrites Python 2.
+
+    When to ignore:
+        The cell is unfinished on purpose, as in an exercise. The other cells of a notebook are read all the same.
+    """
+    assert environment.scripts is not None, "the check is skipped without scripts"
+    findings = [
+        Finding(
+            code="KD700",
+            severity=Severity.WARN if problem.cell is None else Severity.INFO,
+            message=f"{_what(script.path, problem.cell)} {problem.message.rstrip('.?')}.",
+            evidence=(Evidence(f"{script.path}, line {problem.line}", Provenance.DECLARED),),
+            remedy=Remedy("Mend it and look again; no rule has seen it."),
+            numbers={"line": problem.line},
+            location=Location(script.path, problem.line, problem.column, problem.cell),
+        )
+        for script in environment.scripts.scripts
+        for problem in script.problems
+    ]
+    return found(*findings) if findings else ok(f"{len(environment.scripts.scripts)} read")
+
+
+def _what(path: str, cell: int | None) -> str:
+    return path if cell is None else f"Cell {cell} of {path}"
