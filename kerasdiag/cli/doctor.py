@@ -27,7 +27,7 @@ finding says what it costs, how that is known, and what to do. Nothing is change
     kerasdiag doctor --data train.csv --x-col path --directory photos/
     kerasdiag doctor --data photos/ --profile run.kdprof.json
                                                   what your training waited decides what matters
-    kerasdiag doctor train.py                     the training script too (or notebooks, or a folder); it is not run
+    kerasdiag doctor train.py                     the script too (a notebook, a folder of them); it is never run
     kerasdiag doctor --format json --fail-on warn for scripts
     kerasdiag explain KD301                       everything about one check
 

@@ -417,7 +417,9 @@ def test_workers_without_a_profile(facts, status, words):
 # --- all
 
 
-@pytest.mark.parametrize("check", [check for check in CHECKS if "scripts" not in check.needs], ids=lambda check: check.code)
+@pytest.mark.parametrize(
+    "check", [check for check in CHECKS if "scripts" not in check.needs], ids=lambda check: check.code
+)
 def test_findings_are_whole(check):
     """Whatever a check finds carries its own code, evidence, numbers, and a price with a basis."""
     profiles = (None, make_profile(0.08, 0.05), make_profile(0.08, 0.05, training_input=make_input(workers=32)))

@@ -46,4 +46,3 @@ def unreadable_script(environment: Environment) -> Answer:
 
 def _what(path: str, cell: int | None) -> str:
     return path if cell is None else f"Cell {cell} of {path}"
-
