@@ -64,7 +64,7 @@ def _of_cache(subject: Subject, dataset: Dataset, number: int, is_trained_on: bo
                 severity=Severity.WARN if is_switched else Severity.ERROR,
                 message=f"cache() keeps what {drew} drew: every epoch trains on the same augmented images.",
                 remedy="Move cache() before this map.",
-                why=("it stands in one branch of an if",) if is_switched else (),
+                why=("it may stand in one branch only, and not always be there",) if is_switched else (),
                 safe=False,
                 costs_time=False,
             )
