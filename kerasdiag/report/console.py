@@ -32,7 +32,8 @@ def make_text(*parts: Any, width: int, color: bool, ascii_only: bool) -> str:  #
         _environ={},
     )
     for part in parts:
-        console.print(part, crop=False)  # what may not wrap is not cut off either
+        # What may not wrap, such as the place of a finding, is neither broken nor cut off.
+        console.print(part, soft_wrap=bool(getattr(part, "no_wrap", False)))
     text = "\n".join(line.rstrip() for line in stream.getvalue().split("\n"))  # rich fills its columns
     # Names of files and classes may hold anything.
     return text.encode("ascii", "replace").decode("ascii") if ascii_only else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from kerasdiag.doctor.lint.values import Call, Class, Dataset, Function, Value
 
@@ -37,16 +38,15 @@ class Record:
     imports: set[str] = field(default_factory=set)
     is_complete: bool = True
 
+    @cached_property
     def by_node(self) -> dict[ast.Call, Call]:
-        """Return the last following of each call."""
+        """The last following of each call; to be asked when the whole script has been followed."""
         return {call.node: call for call in self.calls}
 
     def calls_within(self, function: Function, depth: int = _DEPTH) -> Iterator[Call]:
         """Yield all calls in the body of a function and in the functions of the script that it calls."""
-        known = self.by_node() if depth == _DEPTH else self._known
-        self._known = known
         for node in ast.walk(function.node):
-            call = known.get(node) if isinstance(node, ast.Call) else None
+            call = self.by_node.get(node) if isinstance(node, ast.Call) else None
             if call is None:
                 continue
             yield call
@@ -54,4 +54,10 @@ class Record:
             if inner is not None and depth > 0 and inner.node is not function.node:
                 yield from self.calls_within(inner, depth - 1)
 
-    _known: dict[ast.Call, Call] = field(default_factory=dict)
+    def is_switched(self, node: ast.Call) -> bool:
+        """Whether a stage of a pipeline stands in one branch of an ``if``, so that nobody knows whether it is there."""
+        return any(
+            step.call.node is node and not step.is_certain and step.operation != "zip"
+            for dataset in self.datasets
+            for step in dataset.steps
+        )

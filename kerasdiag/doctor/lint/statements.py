@@ -7,7 +7,7 @@ import ast
 from kerasdiag.doctor.lint.datasets import unpacked
 from kerasdiag.doctor.lint.expressions import Expressions, Scope
 from kerasdiag.doctor.lint.record import Record
-from kerasdiag.doctor.lint.values import UNKNOWN, Call, Class, Function, Instance, Literal, Path, Value, merge
+from kerasdiag.doctor.lint.values import UNKNOWN, Call, Class, Dataset, Function, Instance, Literal, Path, Value, merge
 
 _DEPTH = 8  # functions that call functions
 _MOST_CALLS = 20_000  # of functions of the script, all together
@@ -53,7 +53,7 @@ class Statements(Expressions):
         """Follow a call into a function; return what all its returns agree on."""
         node = function.node
         times = self._times.get(node, 0)
-        is_too_much = times >= _MOST_TIMES or len(self._times) > _MOST_CALLS
+        is_too_much = times >= _MOST_TIMES or sum(self._times.values()) > _MOST_CALLS
         if node in self._stack or len(self._stack) >= _DEPTH or is_too_much:
             return UNKNOWN
         self._times[node] = times + 1
@@ -164,6 +164,8 @@ class Statements(Expressions):
             for inner in ends[1:]:
                 value = merge(value, inner.get(name, UNKNOWN))
             scope[name] = value
+            if isinstance(value, Dataset) and all(value is not inner.get(name) for inner in ends):
+                self.record.datasets.append(value)
 
     def _do_for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> None:
         self.value(node.iter, scope)

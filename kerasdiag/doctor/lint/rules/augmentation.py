@@ -57,13 +57,14 @@ def _of_cache(subject: Subject, dataset: Dataset, number: int, is_trained_on: bo
             continue
         random = random_image_call(subject.record, step)
         if random is not None:
+            is_switched = any(subject.record.is_switched(each.call.node) for each in (cache, step))
             drew = random.method or "the augmentation"
             yield Hit(
                 node=cache.call.node,
-                severity=Severity.ERROR if cache.is_certain and step.is_certain else Severity.WARN,
+                severity=Severity.WARN if is_switched else Severity.ERROR,
                 message=f"cache() keeps what {drew} drew: every epoch trains on the same augmented images.",
                 remedy="Move cache() before this map.",
-                why=() if cache.is_certain else ("one branch of an if caches",),
+                why=("it may stand in one branch only, and not always be there",) if is_switched else (),
                 safe=False,
                 costs_time=False,
             )
