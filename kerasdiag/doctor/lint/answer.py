@@ -90,7 +90,7 @@ def _finding(subject: Subject, code: str, hit: Hit, place: Location, references:
         severity=severity,
         message=hit.message,
         evidence=tuple(evidence),
-        remedy=Remedy(hit.remedy, hit.code, hit.safe),
+        remedy=Remedy(hit.remedy if hit.code else hit.remedy.rstrip(":.") + ".", hit.code, hit.safe),
         numbers={"line": place.line, **hit.numbers},
         price=NOT_PRICED if hit.costs_time else None,
         references=references,

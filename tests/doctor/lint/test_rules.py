@@ -182,3 +182,17 @@ def test_the_statement_counts_scripts():
     """So that nobody takes silence for an examination."""
     environment = make_environment(scripts=make_scripts("import keras\n", "import os\n"))
     assert find_check(CHECKS, "KD705").examine(environment).statement == "2 scripts read"
+
+
+def test_a_long_call_shows_only_what_changes():
+    """Of a call over many lines the lines that are new; where lines only go away there is none to show."""
+    call = "model.fit(\n    train,\n" + "".join(f"    {name}={name},\n" for name in "abcdefg") + "    workers=4,\n)\n"
+    (finding,) = look("KD701", GENERATOR + call)
+    assert finding.remedy.code == ("train.workers = 4",)
+    (finding,) = look(
+        "KD701",
+        HEAD
+        + "def go(model):\n"
+        + call.replace("\n", "\n    ").replace("    model", "    model", 1).replace("model.fit", "    model.fit", 1),
+    )
+    assert (finding.remedy.code, finding.remedy.text) == ((), "Call fit without it.")
