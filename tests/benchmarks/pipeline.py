@@ -215,6 +215,40 @@ def with_albumentations(folder, cache):
     return images.batch(BATCH).prefetch(tf.data.AUTOTUNE)
 
 
+class DaliImages:
+    """Batches of a DALI pipeline, as arrays."""
+
+    def __init__(self, pipeline):
+        self.pipeline = pipeline
+
+    def __iter__(self):
+        while True:
+            (batch,) = self.pipeline.run()
+            yield batch.as_array()
+
+
+def with_dali(folder, cache):
+    """The same kinds of augmentation on the same store, on the CPU; borders and order of steps are its own."""
+    from nvidia.dali import fn, pipeline_def, types
+
+    images = records(folder, cache).shuffle(256).repeat().batch(BATCH).prefetch(2).as_numpy_iterator()
+    center = (SIZE[1] / 2, SIZE[0] / 2)
+
+    @pipeline_def(batch_size=BATCH, num_threads=len(os.sched_getaffinity(0)), device_id=None, prefetch_queue_depth=2)
+    def augment():
+        pixels = fn.external_source(source=lambda: next(images), batch=True, layout="HWC")
+        matrix = fn.transforms.rotation(angle=fn.random.uniform(range=(-30, 30)), center=center)
+        matrix = fn.transforms.shear(matrix, angles=fn.random.uniform(range=(-0.2, 0.2), shape=2), center=center)
+        matrix = fn.transforms.scale(matrix, scale=fn.random.uniform(range=(0.8, 1.2), shape=2), center=center)
+        warped = fn.warp_affine(pixels, matrix=matrix, interp_type=types.INTERP_LINEAR)
+        flipped = fn.flip(warped, horizontal=fn.random.coin_flip())
+        return fn.cast(flipped, dtype=types.FLOAT) / 255.0
+
+    pipeline = augment()
+    pipeline.build()
+    return DaliImages(pipeline)
+
+
 MORE = {
     "autofix, replay": lambda folder, cache: stored_dataset(folder, cache, ARTICLE, mode="replay"),
     "autofix, storage=memory": lambda folder, cache: stored_dataset(folder, cache, ARTICLE, storage="memory"),
@@ -231,9 +265,10 @@ MORE = {
     ),
     "autofix, compiled, one core": on_one_core,
     "albumentations": with_albumentations,
+    "DALI": with_dali,
 }
 # Contenders that need what the project does not: skipped with a word where it is missing.
-OPTIONAL = {"albumentations": "albumentations"}
+OPTIONAL = {"albumentations": "albumentations", "DALI": "nvidia.dali"}
 
 
 def run_contender(name, folder, cache):
