@@ -196,3 +196,16 @@ def test_a_long_call_shows_only_what_changes():
         + call.replace("\n", "\n    ").replace("    model", "    model", 1).replace("model.fit", "    model.fit", 1),
     )
     assert (finding.remedy.code, finding.remedy.text) == ((), "Call fit without it.")
+
+
+def test_processes_are_not_passed_on_to_a_generator():
+    """The corrected lines of one rule are no fault of another: all processes would draw the same augmentations."""
+    arguments = ", workers=4, use_multiprocessing=True)\n"
+    (finding,) = look("KD701", GENERATOR + FIT + arguments)
+    assert finding.remedy.code == ("train.workers = 4", "model.fit(train)")
+    corrected = GENERATOR + "\n".join(finding.remedy.code) + "\n"
+    assert not [code for code in ("KD701", "KD702", "KD703") if look(code, corrected)]
+    (finding,) = look(
+        "KD701", SEQUENCE.replace("model.fit(data, use_multiprocessing=True)", "model.fit(data" + arguments)
+    )
+    assert finding.remedy.code == ("data.workers = 4", "data.use_multiprocessing = True", "model.fit(data)")

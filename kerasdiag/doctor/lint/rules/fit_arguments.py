@@ -80,14 +80,18 @@ def _rule(subject: Subject) -> Iterator[Hit]:
 
 
 def _attributes(subject: Subject, call: Call, data: Value, names: list[str]) -> tuple[str, ...]:
-    """The settings as lines before the call, where what is read may have them: datasets and arrays have none."""
+    """The settings as lines before the call, where what is read may have them: datasets and arrays have none.
+
+    Processes are not passed on to an ImageDataGenerator: all of them would draw the same augmentations (KD703).
+    """
     name = name_of_data(subject.script, call)
     if not name.isidentifier() or not (iterator_call(data) or is_py_dataset(data)):
         return ()
+    wanted = [one for one in _ATTRIBUTES if one in names and not (iterator_call(data) and one == "use_multiprocessing")]
     return tuple(
         f"{name}.{keyword.arg} = {source_of(subject.script, keyword.value)}"
         for keyword in call.node.keywords
-        if keyword.arg in _ATTRIBUTES and keyword.arg in names
+        if keyword.arg in wanted
     )
 
 
