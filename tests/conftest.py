@@ -10,6 +10,8 @@ from importlib import metadata
 import pytest
 from allowed_skips import ALLOWED_SKIPS
 
+from kerasdiag.environment import pressure
+
 sys.path.insert(0, os.path.dirname(__file__))
 
 
@@ -107,3 +109,9 @@ def pytest_sessionfinish(session, exitstatus):
     if os.environ.get("CI") and _unexpected_skips and exitstatus == 0:
         print("\nSkipped, but not on the list in tests/allowed_skips.py:", *_unexpected_skips, sep="\n  ")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _short_watch(monkeypatch):
+    """The doctor watches a machine for half a second; a planted one does not change by itself."""
+    monkeypatch.setattr(pressure, "WATCH_S", 0.01)

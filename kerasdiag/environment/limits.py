@@ -49,8 +49,8 @@ def find_limits(root: Path = Path("/")) -> LimitFacts:
 def _open_files(root: Path) -> tuple[int | None, int | None]:
     for line in _read(root / "proc/self/limits").splitlines():
         if line.startswith("Max open files"):
-            words = line.split()
-            return _number(words[3]), _number(words[4]) if len(words) > 4 else None
+            words = [*line.split()[3:5], "", ""]
+            return _number(words[0]), _number(words[1])
     return None, None
 
 

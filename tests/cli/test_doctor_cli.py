@@ -160,7 +160,7 @@ def test_list(capsys):
     assert main(["doctor", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["CODE", *(one.code for one in checks.CHECKS)]
-    assert main(["doctor", "--list", "--select", "KD4"]) == 0
+    assert main(["doctor", "--list", "--select", "KD401"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 

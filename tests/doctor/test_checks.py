@@ -23,6 +23,9 @@ from kerasdiag.doctor.checks.keras_preprocessing import quadratic_file_list
 from kerasdiag.doctor.checks.network import data_on_network
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
 from kerasdiag.doctor.checks.workers import unfit_workers
+from kerasdiag.environment.cache_target import CacheFacts
+from kerasdiag.environment.pressure import PressureFacts
+from kerasdiag.environment.scanners import ScannerFacts
 from kerasdiag.environment.storage import StorageClass
 from kerasdiag.environment.tensorflow_build import TensorFlowBuild
 from kerasdiag.environment.tensorflow_probe import ProbeFacts
@@ -460,7 +463,13 @@ def test_findings_are_whole(check):
             make_environment(
                 cores=2, cpu_quota=2.0, affinity_cores=64, visible_cores=64, packages=make_packages(**OLD, keras="3.15.1"),
                 data=make_data(storage), reads=make_reads(0.012), profile=profile, throughput=throughput,
-                gpus=make_gpus(compute_capability=(9, 0), driver_cuda=(11, 4)), **tensorflow,
+                pressure=PressureFacts(0.5, throttled=0.6, throttled_ever=0.6, oom_kills=1),
+                scanners=ScannerFacts({"ClamAV": "clamonacc"}, (0.001,) * 64),
+                cache=CacheFacts("/cache", make_storage(), 10**6, None),
+                gpus=make_gpus(
+                    compute_capability=(9, 0), driver_cuda=(11, 4), slow_reasons=("a hardware slowdown",), pcie_width=4,
+                    processes=(4711,), power_limit_w=50.0, is_mig=True, needs_reset=True,
+                ), **tensorflow,
             )
         ).findings
     ]  # fmt: skip

@@ -114,7 +114,11 @@ def test_nvme_is_healthy(tmp_path, doctor):
         machine, "--data", machine.photos(), "--profile", tmp_path / "run.kdprof.json", "--fail-on", "warn"
     )
     assert (report["findings"], code, report["complete"]) == ([], 0, True)
-    assert {check["status"] for check in report["checks"]} <= {"ok", "skipped"}
+    assert {check["status"] for check in report["checks"]} <= {
+        "ok",
+        "skipped",
+        "unknown",
+    }  # of a tree of files not everything is known
 
 
 @pytest.mark.parametrize("with_data", [True, False])

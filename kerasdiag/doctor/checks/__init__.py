@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from kerasdiag.doctor.check import Check
 from kerasdiag.doctor.checks.broken_tensorflow import broken_tensorflow
+from kerasdiag.doctor.checks.cache_disk import full_cache_disk
 from kerasdiag.doctor.checks.cores import cores_out_of_reach
 from kerasdiag.doctor.checks.disk import data_on_hard_disk, disk_contradicts_itself
+from kerasdiag.doctor.checks.gpu_state import (
+    broken_gpu_memory,
+    hidden_gpu_metrics,
+    limited_power,
+    narrow_pcie_link,
+    shared_gpu,
+    throttled_gpu,
+)
 from kerasdiag.doctor.checks.gpu_visibility import (
     invisible_gpu,
     kernels_compiled_at_start,
@@ -21,7 +30,9 @@ from kerasdiag.doctor.checks.old_iterators import old_image_iterators
 from kerasdiag.doctor.checks.preparation import slow_image_preparation
 from kerasdiag.doctor.checks.reported import pynvml_shim, reported_slow
 from kerasdiag.doctor.checks.requirements import unmet_requirement
+from kerasdiag.doctor.checks.scanners import scanned_reads
 from kerasdiag.doctor.checks.small_files import slow_cold_reads
+from kerasdiag.doctor.checks.stalls import short_of_memory, stopped_by_quota
 from kerasdiag.doctor.checks.tensorflow import unfit_tensorflow
 from kerasdiag.doctor.checks.tensorflow_companions import numpy_2, unfit_protobuf
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
@@ -46,14 +57,24 @@ _CHECKS: tuple[Check, ...] = (
     missing_cuda_libraries,
     kernels_compiled_at_start,
     outdated_driver,
+    throttled_gpu,
+    narrow_pcie_link,
+    shared_gpu,
+    limited_power,
+    hidden_gpu_metrics,
+    broken_gpu_memory,
     data_on_hard_disk,
     disk_contradicts_itself,
     slow_cold_reads,
     data_on_network,
     data_behind_slow_usb,
+    scanned_reads,
+    full_cache_disk,
     unfit_image_files,
     slow_image_preparation,
     cores_out_of_reach,
+    stopped_by_quota,
+    short_of_memory,
     unfit_workers,
 )
 CHECKS = tuple(sorted((*_CHECKS, *RULES), key=lambda check: check.code))

@@ -1,0 +1,173 @@
+"""Planted machines whose fault is what they do just now: scanners, quotas, memory, a full disk."""
+
+from __future__ import annotations
+
+import pytest
+from builders import make_data, make_environment, make_input, make_profile, make_storage
+from doctor.test_planted import doctor, first, is_example, nvme  # noqa: F401 - a fixture
+
+from kerasdiag.doctor import collect
+from kerasdiag.doctor.checks.cache_disk import full_cache_disk
+from kerasdiag.doctor.checks.scanners import SLOW_OPEN_S, scanned_reads
+from kerasdiag.doctor.checks.stalls import THROTTLED_AT_LEAST, short_of_memory, stopped_by_quota
+from kerasdiag.environment import scanners
+from kerasdiag.environment.cache_target import CacheFacts
+from kerasdiag.environment.pressure import PressureFacts
+from kerasdiag.environment.scanners import ScannerFacts
+from kerasdiag.findings import Status
+
+OK, INFO, WARN, ERROR, SKIPPED, NOT_TOLD, CRASHED = Status
+DEFENDER = {"Microsoft Defender for Endpoint": "wdavdaemon"}
+
+
+def look(check, **facts):
+    answer = check.examine(make_environment(**facts))
+    assert answer.statement or answer.findings
+    return answer
+
+
+# --- KD309
+
+
+def test_an_active_scanner(tmp_path, doctor, monkeypatch):  # noqa: F811
+    """Its process is known, and each open of a file in memory takes as long as only a scanner makes it."""
+    machine = nvme(tmp_path).write("proc/4711/comm", "wdavdaemon\n")
+    monkeypatch.setattr(scanners, "_time_opens", lambda files, clock: (0.0012,) * len(files))
+    finding = first(doctor(machine, "--data", machine.photos())[0])
+    assert (finding["code"], finding["severity"]) == ("KD309", "warn")
+    assert is_example(finding)
+    assert finding["price"]["value"] == pytest.approx(155_096 * 0.0012)
+    assert "the process wdavdaemon is Microsoft Defender for Endpoint" in [fact["text"] for fact in finding["evidence"]]
+    said = finding["remedy"]["text"].lower()
+    assert "exclusion" in said
+    assert not {"turn off", "disable", "switch off"} & {said[start : start + 8] for start in range(len(said))}
+
+
+def test_a_scanner_that_costs_nothing(tmp_path, doctor):  # noqa: F811
+    """Real opens of real files on this machine, beside a process of that name: nothing to say."""
+    machine = nvme(tmp_path).write("proc/4711/comm", "falcon-sensor-b\n")  # the kernel keeps 15 letters
+    report, code = doctor(machine, "--data", machine.photos(), "--select", "KD309", "--fail-on", "warn")
+    assert (report["findings"], code) == ([], 0)
+    assert report["checks"][0]["status"] in ("ok", "unknown")
+    assert "CrowdStrike Falcon runs here" in report["checks"][0]["statement"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "words"),
+    [
+        (ScannerFacts(DEFENDER, (SLOW_OPEN_S * 0.99,) * 64), OK, "though Microsoft Defender for Endpoint runs here"),
+        (ScannerFacts(DEFENDER, (SLOW_OPEN_S * 1.3,) * 64), INFO, "and Microsoft Defender for Endpoint runs here"),
+        (ScannerFacts({}, (0.002,) * 64), WARN, "nothing here tells why"),
+        (ScannerFacts({}, (0.00001,) * 64), OK, "takes 0.01 ms"),
+        (ScannerFacts(DEFENDER, (), not_measured="no file was opened"), NOT_TOLD, "what it costs is not known"),
+        (ScannerFacts({}, (), not_measured="no file was opened"), OK, "no scanner is known"),
+        (ScannerFacts({}, (), is_listed=False, not_measured="no file was opened"), OK, "no scanner is seen"),
+    ],
+)
+def test_only_the_time_of_an_open_counts(facts, status, words):
+    """A name alone is no fault, and a fault without a name is one."""
+    answer = look(scanned_reads, scanners=facts, data=make_data(count=20_000))
+    assert answer.status is status
+    assert words in (answer.statement or answer.findings[0].message)
+
+
+def test_opens_are_measured(tmp_path):
+    """Twice each, on files of this machine; what cannot be opened is left out."""
+    for number in range(20):
+        (tmp_path / f"{number}.jpg").write_bytes(b"x")
+    files = [str(tmp_path / f"{number}.jpg") for number in range(-5, 20)]
+    ticks = iter(range(10_000))
+    facts = scanners.find_scanners(files, tmp_path, lambda root: ["MsMpEng.exe", "bash"], lambda: next(ticks) / 1e3)
+    assert facts.products == {"Microsoft Defender": "MsMpEng.exe"}
+    assert facts.open_s == pytest.approx((0.001,) * 20)
+    assert facts.is_measured
+    assert not scanners.find_scanners([], tmp_path, lambda root: None).is_listed
+
+
+# --- KD311
+
+
+def test_a_full_cache_disk(tmp_path, doctor, monkeypatch):  # noqa: F811
+    """The store would not fit."""
+    facts = CacheFacts("/cache/kerasdiag", make_storage(), 12 * 10**8, None)
+    monkeypatch.setattr(collect, "find_cache", lambda root: facts)
+    machine = nvme(tmp_path)
+    finding = first(doctor(machine, "--data", machine.photos())[0])
+    assert (finding["code"], finding["severity"]) == ("KD311", "warn")
+    assert is_example(finding)
+    assert finding["numbers"] == {"needed_bytes": 155_096 * 224 * 224 * 3, "free_bytes": 12 * 10**8}
+
+
+@pytest.mark.parametrize(("free", "status"), [(20_000 * 30_000 - 1, WARN), (20_000 * 30_000, OK), (None, NOT_TOLD)])
+def test_room_for_the_target_size_of_the_profile(free, status):
+    """100x100x3 for each of 20,000 images."""
+    profile = make_profile(0.08, 0.05, training_input=make_input(target_size=(100, 100)))
+    cache = CacheFacts("/cache", make_storage(), free, None)
+    assert look(full_cache_disk, cache=cache, data=make_data(count=20_000), profile=profile).status is status
+
+
+# --- KD402, KD403
+
+
+def test_a_throttled_container(tmp_path, doctor):  # noqa: F811
+    """Its quota was used up most of the time; cgroup v2."""
+    machine = nvme(tmp_path)
+    machine.write("sys/fs/cgroup/job/cpu.stat", "usage_usec 1\nnr_periods 1000\nnr_throttled 620\nthrottled_usec 9\n")
+    finding = first(doctor(machine)[0])
+    assert (finding["code"], finding["severity"]) == ("KD402", "warn")
+    assert is_example(finding)
+
+
+def test_a_throttled_container_of_version_1(tmp_path, doctor):  # noqa: F811
+    """The same file lies elsewhere."""
+    machine = nvme(tmp_path).write("proc/self/cgroup", "4:cpu,cpuacct:/job\n")
+    machine.write("sys/fs/cgroup/cpu,cpuacct/job/cpu.stat", "nr_periods 10\nnr_throttled 5\nthrottled_time 9\n")
+    assert first(doctor(machine)[0])["numbers"]["share"] == 0.5
+
+
+def test_a_container_whose_processes_were_killed(tmp_path, doctor):  # noqa: F811
+    """The smoking gun of a memory limit."""
+    machine = nvme(tmp_path)
+    machine.write("sys/fs/cgroup/job/memory.max", f"{2 * 2**30}\n").write("sys/fs/cgroup/job/memory.current", "1000\n")
+    machine.write("sys/fs/cgroup/job/memory.events", "low 0\nhigh 0\nmax 90\noom 2\noom_kill 2\n")
+    machine.write("sys/fs/cgroup/memory.events", "oom_kill 700\n")  # of the whole machine
+    report, code = doctor(machine)
+    finding = first(report)
+    assert (finding["code"], finding["severity"], code) == ("KD403", "error", 1)
+    assert is_example(finding)
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        (PressureFacts(0.5), OK),
+        (PressureFacts(), NOT_TOLD),
+        (PressureFacts(0.5, throttled_ever=THROTTLED_AT_LEAST - 0.01), OK),
+        (PressureFacts(0.5, throttled_ever=THROTTLED_AT_LEAST), WARN),
+        (PressureFacts(0.5, throttled=THROTTLED_AT_LEAST, throttled_ever=0.01), WARN),
+        (PressureFacts(0.5, steal=0.049), OK),
+        (PressureFacts(0.5, steal=0.051), WARN),
+    ],
+)
+def test_shares_of_stopped_time(facts, status):
+    """Above a tenth of the periods, or 5 % of stolen time."""
+    assert look(stopped_by_quota, pressure=facts).status is status
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        (PressureFacts(0.5), NOT_TOLD),
+        (PressureFacts(0.5, oom_kills=0, swapped_pages=0), OK),
+        (PressureFacts(0.5, oom_kills=1), ERROR),
+        (PressureFacts(0.5, oom_kills=0, swapped_pages=1), WARN),
+    ],
+)
+def test_memory_that_is_not_there(facts, status):
+    """A kill is an error, swapping a warning."""
+    assert look(short_of_memory, pressure=facts).status is status
+
+
+def test_no_advice_against_scanners():
+    """None of its pages says to turn one off."""
+    assert "Leave the scanner on" in scanned_reads.section("When to ignore")
