@@ -36,7 +36,7 @@ def find_cache(root: Path = Path("/"), folder: str | None = None) -> CacheFacts:
     """
     folder = os.fspath(cache_directory()) if folder is None else folder
     inside = Path(folder) if root == Path("/") else root / folder.lstrip("/")
-    existing = next((one for one in (inside, *inside.parents) if one.exists()), inside)
+    existing = next((one for one in (inside, *inside.parents) if os.path.exists(one)), inside)
     try:
         found = os.statvfs(existing)
     except (OSError, AttributeError):  # Windows

@@ -66,7 +66,9 @@ def _on_battery(root: Path) -> bool | None:
     """Whether every supply from outside is off; None where none is listed (desktops, servers)."""
     folder = root / "sys/class/power_supply"
     try:
-        supplies = [(_read(one / "type"), _read(one / "online")) for one in folder.iterdir()]
+        # A mouse has a battery, too; its scope is a device.
+        own = [one for one in folder.iterdir() if _read(one / "scope") != "Device"]
+        supplies = [(_read(one / "type"), _read(one / "online")) for one in own]
     except OSError:
         return None
     mains = [online for kind, online in supplies if kind in ("Mains", "USB")]

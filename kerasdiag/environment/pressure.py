@@ -84,7 +84,7 @@ def _throttled(root: Path) -> tuple[int, int] | None:
 def _steal(root: Path) -> tuple[int, int] | None:
     """Stolen and all ticks of ``/proc/stat``: user nice system idle iowait irq softirq steal; guests are in user."""
     first = _read(root / "proc/stat").partition("\n")[0].split()
-    ticks = [int(word) for word in first[1:9] if word.isdigit()]
+    ticks = [int(word) for word in first[1:9] if word.isascii() and word.isdigit()]
     return (ticks[7], sum(ticks)) if first[:1] == ["cpu"] and len(ticks) == 8 else None
 
 
@@ -98,7 +98,7 @@ def _oom_kills(root: Path) -> int | None:
         values["oom_kill"]
         for group in groups_of("memory", root)
         for values in [_pairs(_read(group.folder / "memory.events"))]
-        if "oom_kill" in values and group.folder != root / "sys/fs/cgroup"  # the whole machine is somebody else's
+        if "oom_kill" in values  # the root of a machine has no such file, that of a container's own namespace has
     ]
     # A parent counts its children's, too: the innermost is ours.
     return kills[-1] if kills else None
@@ -111,8 +111,8 @@ def _stalled(root: Path) -> dict[str, float]:
         for line in _read(root / "proc/pressure" / resource).splitlines():
             kind, _, rest = line.partition(" ")
             value = dict(pair.partition("=")[::2] for pair in rest.split()).get("avg10", "")
-            if kind == "some" and value.replace(".", "", 1).isdigit():
-                shares[resource] = float(value) / 100
+            if kind == "some" and value.isascii() and value.replace(".", "", 1).isdigit():
+                shares[resource] = min(1.0, float(value) / 100)
     return shares
 
 

@@ -14,6 +14,7 @@ from kerasdiag.environment import scanners
 from kerasdiag.environment.cache_target import CacheFacts
 from kerasdiag.environment.pressure import PressureFacts
 from kerasdiag.environment.scanners import ScannerFacts
+from kerasdiag.environment.storage import StorageClass
 from kerasdiag.findings import Status
 
 OK, INFO, WARN, ERROR, SKIPPED, NOT_TOLD, CRASHED = Status
@@ -69,6 +70,12 @@ def test_only_the_time_of_an_open_counts(facts, status, words):
     answer = look(scanned_reads, scanners=facts, data=make_data(count=20_000))
     assert answer.status is status
     assert words in (answer.statement or answer.findings[0].message)
+
+
+def test_an_open_over_the_network_is_a_round_trip():
+    """No scanner is blamed for it."""
+    facts = ScannerFacts(DEFENDER, (0.002,) * 64)
+    assert look(scanned_reads, scanners=facts, data=make_data(make_storage(StorageClass.NETWORK))).status is SKIPPED
 
 
 def test_opens_are_measured(tmp_path):

@@ -54,12 +54,23 @@ def test_a_machine_that_tells_nothing(tmp_path):
     assert facts.stalled == {}
 
 
-def test_the_whole_machine_is_somebody_else_s(tree):
-    """Kills outside of any group say nothing about this one."""
+def test_a_container_with_a_namespace_of_its_own(tree):
+    """It sees its group as the root, which on a machine has no such file."""
     root = tree(proc__self__cgroup="0::/\n")
     (root / "sys/fs/cgroup").mkdir(parents=True)
     (root / "sys/fs/cgroup/memory.events").write_text("oom_kill 9\n")
-    assert watch_pressure(root, lambda seconds: None).oom_kills is None
+    assert watch_pressure(root, lambda seconds: None).oom_kills == 9
+
+
+def test_a_mouse_is_no_laptop(tree):
+    """Its battery says nothing about the machine."""
+    root = tree(
+        sys__class__power_supply__hid__type="Battery\n",
+        sys__class__power_supply__hid__scope="Device\n",
+        sys__class__power_supply__ucsi__type="USB\n",
+        sys__class__power_supply__ucsi__online="0\n",
+    )
+    assert find_limits(root).on_battery is None
 
 
 NAMES = (
@@ -71,7 +82,21 @@ NAMES = (
     "proc/self/cgroup",
 )
 WORDS = st.sampled_from(
-    ["cpu", "nr_periods", "nr_throttled", "-1", "9" * 40, "٣", "some", "avg10=x", "Max open files", "\x00", "1", "\n"]
+    [
+        "cpu",
+        "nr_periods",
+        "nr_throttled",
+        "-1",
+        "9" * 40,
+        "٣",
+        "²",
+        "some",
+        "avg10=x",
+        "Max open files",
+        "\x00",
+        "1",
+        "\n",
+    ]
 )
 
 

@@ -98,7 +98,12 @@ def narrow_pcie_link(environment: Environment) -> Answer:
             "Seat the card anew or in another slot; see what it has:", ("nvidia-smi -q -d PCIE",), safe=True
         )
         return _finding(
-            "KD206", Severity.WARN, f"{gpu.title} has {what}{replays}.", "the driver says so", remedy, numbers
+            "KD206",
+            Severity.WARN,
+            f"{gpu.title} has {what}{replays}.",
+            "the driver says so",
+            remedy=remedy,
+            numbers=numbers,
         )
 
     return _each(environment, look, lambda gpu: gpu.pcie_width is None, "every GPU has all of its PCIe lanes")
@@ -161,7 +166,7 @@ def limited_power(environment: Environment) -> Answer:
         down.
 
     Why it matters:
-        Under load the clocks follow the power. A limit of 60 % costs about a fifth of the speed.
+        Under load the clocks follow the power: a card that may draw less computes more slowly.
 
     Example:
         GPU 0 (NVIDIA T4) may draw 50 W of the 70 W that it was made for.

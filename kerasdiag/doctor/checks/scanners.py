@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from kerasdiag.demand import demand_of
-from kerasdiag.doctor.check import Answer, check, found, ok, unknown
+from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
 from kerasdiag.doctor.costs import cost_of
 from kerasdiag.doctor.wording import duration
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.scanners import ScannerFacts
+from kerasdiag.environment.storage_class import StorageClass
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy
 
 # Opening and closing a file whose content is in memory takes 0.01 ms on Linux and some 0.05 ms on Windows; a scanner
@@ -49,6 +50,8 @@ def scanned_reads(environment: Environment) -> Answer:
             if names
             else ok(runs or "no scanner is seen")
         )
+    if environment.data is not None and environment.data.storage.storage_class is StorageClass.NETWORK:
+        return skipped("the data come over the network, where each open is a round trip: KD304 tells that")
     opens = f"opening a file of the data takes {duration(facts.median_open_s)}"
     if facts.median_open_s < SLOW_OPEN_S:
         return ok(f"{opens}{f', though {runs}' if names else ''}")
