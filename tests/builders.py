@@ -164,7 +164,7 @@ def make_gpus(*, driver_version="550.54.15", driver_cuda=(12, 4), **facts):
         "name": "NVIDIA T4", "compute_capability": (7, 5), "utilization_percent": 60.0, "memory_total_bytes": 16 * 10**9,
         "memory_used_bytes": 10**9, "processes": (), "slow_reasons": (), "pcie_width": 16, "pcie_max_width": 16,
         "pcie_generation": 3, "pcie_max_generation": 3, "pcie_replays": 0, "power_limit_w": 70.0,
-        "default_power_limit_w": 70.0, "is_mig": False, "is_persistent": True, "needs_reset": False,
+        "default_power_limit_w": 70.0, "is_mig": False, "is_repair_pending": False, "has_repair_failed": False,
     }  # fmt: skip
     return GpuFacts((GpuState(0, **{**sound, **facts}),), driver_version=driver_version, driver_cuda=driver_cuda)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from kerasdiag.write_text import write_text
 
 if TYPE_CHECKING:
     from kerasdiag.doctor.collect import Request
@@ -183,7 +186,7 @@ def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:
     if arguments.format == "json":
         text = doctor_json.render(report)
     elif arguments.format == "markdown":
-        text = doctor_markdown.render(redact(report, private_names(arguments.data)))
+        text = doctor_markdown.render(redact(report, private_names(arguments.data, arguments.directory)))
     elif arguments.format == "github":
         text = doctor_github.render(report)
     else:
@@ -195,8 +198,8 @@ def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:
 class _Waiting:
     """A line on a terminal that says what is being done; ``clear`` takes it away."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream  # None: the process was started without one
         self._shown = ""
 
     def clear(self) -> None:
@@ -205,14 +208,17 @@ class _Waiting:
 
     def tell(self, doing: str) -> None:
         """Show what is being done."""
-        if self._stream.isatty():
-            self._show(f"{doing} ..." if doing else "")
+        with suppress(OSError, ValueError):  # closed meanwhile
+            if self._stream is not None and self._stream.isatty():
+                self._show(f"{doing} ..." if doing else "")
 
     def _show(self, text: str) -> None:
-        if text != self._shown:
-            self._stream.write("\r" + text.ljust(len(self._shown)) + ("" if text else "\r"))
-            self._stream.flush()
-            self._shown = text
+        if text == self._shown or self._stream is None:
+            return
+        line = "\r" + text.ljust(len(self._shown)) + ("" if text else "\r")
+        self._shown = text
+        with suppress(OSError, ValueError):  # nobody reads it: the report matters
+            write_text(self._stream, line)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -45,8 +45,8 @@ class GpuState:
         power_limit_w: Most power it may draw.
         default_power_limit_w: The same as it was made.
         is_mig: Whether it is cut into MIG instances.
-        is_persistent: Whether the driver stays loaded without a process.
-        needs_reset: Whether broken memory waits for a reset to be replaced.
+        is_repair_pending: Whether broken memory waits for a reset to be replaced.
+        has_repair_failed: Whether there was no spare memory left to replace it.
         failure: Why it cannot be asked at all; empty otherwise.
     """
 
@@ -66,8 +66,8 @@ class GpuState:
     power_limit_w: float | None = None
     default_power_limit_w: float | None = None
     is_mig: bool | None = None
-    is_persistent: bool | None = None
-    needs_reset: bool | None = None
+    is_repair_pending: bool | None = None
+    has_repair_failed: bool | None = None
     failure: str = ""
 
     @property
@@ -163,7 +163,9 @@ def _state(nvml: Any, gpu: ListedGpu) -> GpuState:
     if reasons is None:  # drivers before 535
         reasons = get("nvmlDeviceGetCurrentClocksThrottleReasons")
     default, rates = get("nvmlDeviceGetPowerManagementDefaultLimit"), get("nvmlDeviceGetUtilizationRates")
-    capability, persistence = get("nvmlDeviceGetCudaComputeCapability"), get("nvmlDeviceGetPersistenceMode")
+    capability = get("nvmlDeviceGetCudaComputeCapability")
+    # Pages to retire (before Ampere); rows to remap (since): corrected, uncorrected, pending, failed.
+    pages, rows = get("nvmlDeviceGetRetiredPagesPendingStatus"), get("nvmlDeviceGetRemappedRows")
     return GpuState(
         index=gpu.index,
         name=gpu.name,
@@ -181,16 +183,9 @@ def _state(nvml: Any, gpu: ListedGpu) -> GpuState:
         power_limit_w=None if power is None else power / 1000,
         default_power_limit_w=None if default is None else default / 1000,
         is_mig=None if mig is None else bool(mig[0]),
-        is_persistent=None if persistence is None else bool(persistence),
-        needs_reset=_needs_reset(get("nvmlDeviceGetRetiredPagesPendingStatus"), get("nvmlDeviceGetRemappedRows")),
+        is_repair_pending=None if pages is None and rows is None else bool(pages or (rows and rows[2])),
+        has_repair_failed=None if rows is None else bool(rows[3]),
     )
-
-
-def _needs_reset(pending_pages: Any, rows: Any) -> bool | None:
-    """Pages to retire (before Ampere) or rows to remap (since): pending, or a remapping that failed."""
-    if pending_pages is None and rows is None:
-        return None
-    return bool(pending_pages) or (rows is not None and bool(rows[2] or rows[3]))
 
 
 def _cards(root: Path) -> int | None:

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PROBE_S = 30.0  # an import takes 2 to 6 s from a warm disk, several times as long from a network
+# One that was given less and did not come back may only be slow.
+FAIR_S = 20.0
+_LEAST_S = 1.0
 _MARK = "kerasdiag-probe:"
 _MAX_LINES = 400  # of what it prints; TensorFlow prints a few dozen
 
@@ -48,7 +51,8 @@ class ProbeFacts:
         gpus: Names of the GPUs that it sees.
         import_s: Seconds that its import took.
         missing: Library of CUDA that could not be loaded -> what the loader said. Tried only where it sees no GPU.
-        failure: What it died of, or that it hung; empty where it answered.
+        failure: What it died of, or that it hung; empty where it answered, and where nobody knows.
+        not_asked: Why nobody knows: there was no time, or no process; empty otherwise.
         output: The last lines that it printed.
         command: How to repeat it.
     """
@@ -58,8 +62,14 @@ class ProbeFacts:
     import_s: float | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""
+    not_asked: str = ""
     output: tuple[str, ...] = ()
     command: str = 'python -c "import tensorflow"'
+
+    @property
+    def unanswered(self) -> str:
+        """Why it said nothing, of whatever kind; empty where it answered."""
+        return self.failure or self.not_asked
 
 
 def probe_tensorflow(libraries: Sequence[str] = (), timeout_s: float = PROBE_S) -> ProbeFacts:
@@ -67,8 +77,10 @@ def probe_tensorflow(libraries: Sequence[str] = (), timeout_s: float = PROBE_S) 
 
     Args:
         libraries: Names of libraries to try where it sees no GPU.
-        timeout_s: When the child is killed.
+        timeout_s: When the child is killed. That is a failure of TensorFlow's only if it had ``FAIR_S``.
     """
+    if timeout_s < _LEAST_S:
+        return ProbeFacts(not_asked="no time was left for it; --timeout gives more")
     code = _CODE % {"libraries": tuple(libraries), "mark": _MARK, "alarm_s": math.ceil(timeout_s) + 1}
     # So much that it says which library it misses.
     variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "PYTHONIOENCODING": "utf-8:backslashreplace"}
@@ -82,14 +94,17 @@ def probe_tensorflow(libraries: Sequence[str] = (), timeout_s: float = PROBE_S) 
             env=variables,
         )
     except OSError as error:
-        return ProbeFacts(failure=f"no process could be started for it ({error.strerror or error})")
+        return ProbeFacts(not_asked=f"no process could be started for it ({error.strerror or error})")
     try:
         printed = child.communicate(timeout=timeout_s)[0]
     except subprocess.TimeoutExpired as error:
         child.kill()
         child.communicate()
-        failure = f"its import did not come back within {timeout_s:g} s"
-        return ProbeFacts(failure=failure, output=_lines(error.stdout or b""))
+        output = _lines(error.stdout or b"")
+        if timeout_s < FAIR_S:
+            why = f"it was given up after {timeout_s:.0f} s, which may be too short; --timeout gives more"
+            return ProbeFacts(not_asked=why, output=output)
+        return ProbeFacts(failure=f"its import did not come back within {timeout_s:.0f} s", output=output)
     except BaseException:
         child.kill()
         raise

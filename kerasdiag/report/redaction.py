@@ -24,16 +24,16 @@ _SERVERS = (
 )
 
 
-def private_names(data: str | None = None) -> dict[str, str]:
+def private_names(*data: str | None) -> dict[str, str]:
     """Return what identifies this user, machine and data set, and what may stand there instead.
 
     Args:
-        data: Path of the data as it was given, None without.
+        *data: Paths of the data as they were given, None without.
     """
     names: dict[str, str] = {}
-    if data is not None:
-        folder = data if os.path.isdir(data) else os.path.dirname(data)
-        for path in (data, os.path.abspath(data), folder, os.path.abspath(folder), os.path.realpath(folder)):
+    for given in filter(None, data):
+        folder = given if os.path.isdir(given) else os.path.dirname(given)
+        for path in (given, os.path.abspath(given), folder, os.path.abspath(folder), os.path.realpath(folder)):
             names.setdefault(path.rstrip("/\\"), "<data>")
     names.setdefault(os.path.expanduser("~"), "~")
     names.setdefault(platform.node(), "<host>")

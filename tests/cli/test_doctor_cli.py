@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from builders import make_profile
@@ -228,6 +229,16 @@ def test_what_is_measured_is_what_was_asked(machine, capsys, size, said):
     assert main(["doctor", *DATA, "--target-size", size, "--augmentation", "none", "--format", "json"]) == 0
     assert "assumed" not in json.loads(capsys.readouterr().out)["facts"]
     assert (f"{asked[0].target_size[0]}x{asked[0].target_size[1]}", asked[0].steps) == (said, ())
+
+
+def test_without_stderr(machine, monkeypatch, capsys):
+    """A process that was started with ``2>&-`` has none; the report is what matters."""
+    monkeypatch.setattr(runner, "_TELL_AFTER_S", 0.0)
+    measure = machine.measure_throughput
+    machine.measure_throughput = lambda sample, work: time.sleep(0.5) or measure(sample, work)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["doctor", *DATA]) == 0
+    assert "kerasdiag doctor" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])

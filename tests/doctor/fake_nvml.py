@@ -43,7 +43,6 @@ SOUND = {
     "nvmlDeviceGetCurrentClocksEventReasons": 0,
     "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=60, memory=20),
     "nvmlDeviceGetCudaComputeCapability": (7, 5),
-    "nvmlDeviceGetPersistenceMode": 1,
     "nvmlDeviceGetCurrPcieLinkWidth": 16,
     "nvmlDeviceGetMaxPcieLinkWidth": 16,
     "nvmlDeviceGetCurrPcieLinkGeneration": 3,

@@ -468,7 +468,7 @@ def test_findings_are_whole(check):
                 cache=CacheFacts("/cache", make_storage(), 10**6, None),
                 gpus=make_gpus(
                     compute_capability=(9, 0), driver_cuda=(11, 4), slow_reasons=("a hardware slowdown",), pcie_width=4,
-                    processes=(4711,), power_limit_w=50.0, is_mig=True, needs_reset=True,
+                    processes=(4711,), power_limit_w=50.0, is_mig=True, is_repair_pending=True,
                 ), **tensorflow,
             )
         ).findings

@@ -57,7 +57,9 @@ CASES = [
     ("KD206", {"pcie_width": None, "pcie_generation": None}, NOT_TOLD),
     ("KD207", {}, OK),
     ("KD207", {"processes": (1, 2)}, WARN),
-    ("KD207", {"memory_used_bytes": 1_600_000_000}, WARN),
+    ("KD207", {"processes": (1,), "utilization_percent": 9.0}, INFO),
+    ("KD207", {"processes": (1,), "utilization_percent": 9.0, "memory_used_bytes": 1_600_000_000}, WARN),
+    ("KD207", {"memory_used_bytes": 1_600_000_000}, INFO),
     ("KD207", {"memory_used_bytes": 1_599_999_999}, OK),
     ("KD207", {"memory_used_bytes": None, "processes": None}, NOT_TOLD),
     ("KD208", {"power_limit_w": 69.0}, OK),
@@ -65,9 +67,10 @@ CASES = [
     ("KD208", {"power_limit_w": None}, NOT_TOLD),
     ("KD209", {"utilization_percent": None}, OK),
     ("KD209", {"is_mig": True}, INFO),
-    ("KD211", {"needs_reset": False}, OK),
-    ("KD211", {"needs_reset": True}, ERROR),
-    ("KD211", {"needs_reset": None}, NOT_TOLD),
+    ("KD211", {"is_repair_pending": False, "has_repair_failed": False}, OK),
+    ("KD211", {"is_repair_pending": True}, WARN),
+    ("KD211", {"is_repair_pending": True, "has_repair_failed": True}, ERROR),
+    ("KD211", {"is_repair_pending": None, "has_repair_failed": None}, NOT_TOLD),
 ]
 
 
@@ -86,6 +89,12 @@ def test_surroundings():
     battery = make_environment(gpus=make_gpus(), limits=LimitFacts(on_battery=True))
     assert find_check(CHECKS, "KD208").examine(battery).status is WARN
     assert find_check(CHECKS, "KD208").examine(make_environment(limits=LimitFacts(on_battery=True))).status is SKIPPED
+
+
+def test_a_container_does_not_see_who_holds_the_memory():
+    """Outside of it, a display may; inside, it is somebody's training."""
+    held = make_environment(gpus=make_gpus(memory_used_bytes=1_600_000_000), system=SystemFacts(is_container=True))
+    assert find_check(CHECKS, "KD207").examine(held).status is WARN
 
 
 @pytest.mark.parametrize("code", PLANTED)

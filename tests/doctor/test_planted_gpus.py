@@ -19,6 +19,11 @@ def with_gpu(root, tensorflow="tensorflow", **gpu):
     return machine.build()
 
 
+def statuses(answer):
+    """Code -> status of all checks of a report."""
+    return {one["code"]: one["status"] for one in answer[0]["checks"]}
+
+
 def test_a_gpu_that_is_used(tmp_path, doctor):  # noqa: F811
     """Nothing to say; the head names it."""
     machine = with_gpu(tmp_path)
@@ -80,7 +85,7 @@ def test_drivers_serve_their_major_version(tmp_path, doctor, cuda, status):  # n
 
 
 @pytest.mark.parametrize(
-    ("capability", "status"), [((7, 5), "ok"), ((8, 9), "ok"), ((9, 0), "warn"), ((10, 0), "warn"), ((5, 2), "warn")]
+    ("capability", "status"), [((7, 5), "ok"), ((8, 9), "ok"), ((9, 0), "warn"), ((10, 0), "warn"), ((5, 2), "error")]
 )
 def test_code_for_this_gpu(tmp_path, doctor, capability, status):  # noqa: F811
     """Machine code serves its own major version from its minor version on."""
@@ -90,6 +95,10 @@ def test_code_for_this_gpu(tmp_path, doctor, capability, status):  # noqa: F811
     if capability == (10, 0):
         assert is_example(report["findings"][0])
     machine.environ["CUDA_CACHE_DISABLE"] = "1"
+    if capability == (5, 2):
+        assert report["findings"][0]["message"].endswith(
+            "holds code for 6.0 to 8.9 only, none of which it could compile for it: it cannot use the GPU."
+        )
     if status == "warn":
         assert doctor(machine, "--select", "KD203")[0]["checks"][0]["status"] == "error"
 
@@ -114,6 +123,7 @@ def test_a_card_without_a_driver(tmp_path, doctor, container):  # noqa: F811
         machine.write(".dockerenv", "")
     finding = first(doctor(machine)[0])
     assert (finding["code"], finding["numbers"]) == ("KD201", {"gpus": 1})
+    assert finding["severity"] == ("warn" if container else "error")  # its host's cards show in every container
     assert "the NVIDIA driver is installed but not loaded" in finding["message"]
     assert finding["remedy"]["code"] == (["docker run --gpus all ..."] if container else ["nvidia-smi"])
 
@@ -127,6 +137,36 @@ def test_no_reason_is_found(tmp_path, doctor):  # noqa: F811
     assert "cuInit" in " ".join(fact["text"] for fact in finding["evidence"])
     report, code = doctor(machine, "--no-probe")
     assert (report["findings"][0]["code"], code) == ("KD702", 0)
+    assert {one["code"]: one["status"] for one in report["checks"]}["KD201"] == "unknown"
+
+
+def test_nobody_can_see_a_gpu(tmp_path, doctor):  # noqa: F811
+    """Without pynvml and without a list of the PCI bus, none seen is not none there."""
+    machine = with_gpu(tmp_path)
+    machine.nvml = NoDriver()
+    assert statuses(doctor(machine))["KD201"] == "unknown"
+    machine.write("sys/bus/pci/devices/0000:00:02.0/vendor", "0x8086\n")
+    assert statuses(doctor(machine))["KD201"] == "ok"
+
+
+def test_a_tensorflow_that_had_no_time(tmp_path, doctor):  # noqa: F811
+    """Nobody knows then whether it works: no finding, and no "ok"."""
+    machine = with_gpu(tmp_path)
+    machine.probed = ProbeFacts(not_asked="no time was left for it; --timeout gives more")
+    report, code = doctor(machine, "--select", "KD113,KD201,KD202")
+    assert (report["findings"], code) == ([], 0)
+    assert set(statuses((report, code)).values()) == {"unknown"}
+
+
+def test_a_tensorflow_without_packages_of_cuda(tmp_path, doctor):  # noqa: F811
+    """Below 2.14 there is no [and-cuda]."""
+    machine = nvme(tmp_path).packages(tensorflow="2.10.1", keras="2.10.0").build()
+    machine.nvml = Nvml({})
+    machine.probed = ProbeFacts(version="2.10.1", missing={"libcudnn.so.8": "cannot open shared object file"})
+    report, _ = doctor(machine, "--select", "KD202")
+    remedy = report["findings"][0]["remedy"]
+    assert remedy["code"] == []
+    assert "install CUDA 12.5, cuDNN 9 from NVIDIA or conda" in remedy["text"]
 
 
 @pytest.mark.parametrize("failure", ["it was killed by SIGSEGV", "its import did not come back within 30 s"])

@@ -28,7 +28,7 @@ def test_a_gpu(tmp_path):
     assert (state.title, state.compute_capability, state.utilization_percent) == ("GPU 0 (NVIDIA T4)", (7, 5), 60.0)
     assert state.slow_reasons == ("its power limit", "its temperature (hardware)")  # idle is no fault
     assert state.processes == (4711,)
-    assert (state.power_limit_w, state.pcie_width, state.is_mig, state.needs_reset) == (70.0, 16, False, False)
+    assert (state.power_limit_w, state.pcie_width, state.is_mig, state.is_repair_pending) == (70.0, 16, False, False)
 
 
 def test_what_a_driver_does_not_tell_is_none(tmp_path):
@@ -52,13 +52,22 @@ def test_old_drivers_have_another_name_for_clocks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("pages", "rows", "needs"),
-    [(1, (0, 0, 0, 0), True), (0, (1, 1, 0, 0), False), (0, (0, 0, 1, 0), True), (0, (0, 0, 0, 1), True)],
+    ("pages", "rows", "pending", "failed"),
+    [
+        (1, (0, 0, 0, 0), True, False),
+        (0, (1, 1, 0, 0), False, False),
+        (0, (0, 0, 1, 0), True, False),
+        (0, (0, 0, 0, 1), False, True),
+        (NVMLError(3), (0, 0, 1, 0), True, False),
+        (1, NVMLError(3), True, None),
+        (NVMLError(3), NVMLError(3), None, None),
+    ],
 )
-def test_memory_that_waits_for_a_reset(tmp_path, pages, rows, needs):
+def test_broken_memory(tmp_path, pages, rows, pending, failed):
     """Rows that were replaced already are no fault."""
     nvml = Nvml({"nvmlDeviceGetRetiredPagesPendingStatus": pages, "nvmlDeviceGetRemappedRows": rows})
-    assert look(tmp_path, nvml).gpus[0].needs_reset is needs
+    state = look(tmp_path, nvml).gpus[0]
+    assert (state.is_repair_pending, state.has_repair_failed) == (pending, failed)
 
 
 def test_hidden_gpus_are_counted(tmp_path):

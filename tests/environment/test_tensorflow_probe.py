@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from kerasdiag.environment import tensorflow_probe
 from kerasdiag.environment.tensorflow_probe import probe_tensorflow
 
 ANSWERS = """
@@ -72,11 +73,26 @@ def test_it_dies(tensorflow, text, failure):
     assert facts.version is None
 
 
-def test_it_hangs(tensorflow):
-    """It is killed after its time, and what it had printed is kept."""
+@pytest.mark.parametrize(
+    ("fair_s", "said"),
+    [
+        (3.0, ("its import did not come back within 3 s", "")),
+        (20.0, ("", "it was given up after 3 s, which may be too short; --timeout gives more")),
+    ],
+)
+def test_it_hangs(tensorflow, monkeypatch, fair_s, said):
+    """It is killed after its time, and what it had printed is kept. It is a fault only if it had time enough."""
     tensorflow("import time; print('waiting for the GPU', flush=True); time.sleep(600)")
+    monkeypatch.setattr(tensorflow_probe, "FAIR_S", fair_s)
     begin = time.monotonic()
     facts = probe_tensorflow(timeout_s=3.0)
     assert time.monotonic() - begin < 60
-    assert facts.failure == "its import did not come back within 3 s"
+    assert (facts.failure, facts.not_asked) == said
     assert facts.output == ("waiting for the GPU",)
+
+
+def test_no_time(tensorflow):
+    """Then it is not started at all."""
+    tensorflow("raise SystemExit('it was started')")
+    facts = probe_tensorflow(timeout_s=-2.0)
+    assert (facts.failure, facts.unanswered) == ("", "no time was left for it; --timeout gives more")

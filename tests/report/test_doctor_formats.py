@@ -113,3 +113,10 @@ def test_the_names_of_this_machine():
     names = private_names()
     home = os.path.expanduser("~")
     assert redact(f"{home}/x", names) == "~/x"
+
+
+def test_the_folder_of_the_file_names_is_private_too(tmp_path):
+    """``--directory`` may name a patient as well as ``--data``."""
+    table, folder = tmp_path / "lists" / "train.csv", tmp_path / "ward7"
+    names = private_names(str(table), str(folder / "photos.csv"), None)
+    assert redact(f"{folder}/photos.csv and {table}", names) == "<data> and <data>"

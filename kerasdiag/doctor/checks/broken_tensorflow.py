@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasdiag.doctor.check import Answer, check, found, ok, skipped
+from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.tensorflow_probe import ProbeFacts
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
@@ -32,6 +32,8 @@ def broken_tensorflow(environment: Environment) -> Answer:
     packages, probe = environment.packages, environment.tensorflow or ProbeFacts()
     if packages is None or packages.tensorflow is None:
         return skipped("TensorFlow is not installed here")
+    if probe.not_asked:
+        return unknown(f"TensorFlow could not be asked: {probe.not_asked}")
     if not probe.failure:
         took = f" in {probe.import_s:.1f} s" if probe.import_s is not None else ""
         return ok(f"TensorFlow {probe.version} was imported{took}")

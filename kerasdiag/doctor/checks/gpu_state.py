@@ -15,9 +15,11 @@ _POWER = "its power limit"
 _BUSY_PERCENT = 10
 # Without any process a display and the driver hold a few hundred megabytes at most.
 _HELD_FRACTION = 0.1
+# Of the power a card was made for: what is set in whole watts never meets it exactly.
+_FULL_POWER = 0.98
 
 _EVENTS = "https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html"
-_ERRORS = "https://docs.nvidia.com/deploy/gpu-debug-guidelines/"
+_ERRORS = "https://docs.nvidia.com/deploy/a100-gpu-mem-error-mgmt/error-recovery-and-response-flags.html"
 
 
 @check("KD205", "throttled-gpu", needs=("gpus",))
@@ -114,8 +116,9 @@ def shared_gpu(environment: Environment) -> Answer:
     """Somebody else computes on the GPU, or holds its memory.
 
     What it finds:
-        Other processes on the GPU just now, and memory that is taken though no process shows (in a container those of others
-        are not visible).
+        Other processes that compute on the GPU just now and keep it busy or hold a tenth of its memory, and inside of a
+        container memory that is taken though no process shows: those of others are not visible there. Less is a note,
+        such as the memory that a display takes.
 
     Why it matters:
         Two trainings on one GPU take turns, and TensorFlow takes nearly all of the memory when it starts: the second one
@@ -145,9 +148,11 @@ def shared_gpu(environment: Environment) -> Answer:
             message = f"{held[0].upper()}{held[1:]} of {gpu.title} are taken, though no process shows."
         said = f"process {', '.join(map(str, gpu.processes))}" if gpu.processes else "memory as the driver counts it"
         remedy = Remedy("See who it is:", ("nvidia-smi",), safe=True)
+        is_busy = (gpu.utilization_percent or 0) >= _BUSY_PERCENT
+        is_in_the_way = (is_busy or is_held) if count else environment.system.is_container
         return _finding(
             "KD207",
-            Severity.WARN,
+            Severity.WARN if is_in_the_way else Severity.INFO,
             message,
             said,
             remedy=remedy,
@@ -180,7 +185,7 @@ def limited_power(environment: Environment) -> Answer:
 
     def look(gpu: GpuState) -> Finding | None:
         limit, default = gpu.power_limit_w, gpu.default_power_limit_w
-        if limit is None or default is None or limit >= 0.98 * default:
+        if limit is None or default is None or limit >= _FULL_POWER * default:
             return None
         remedy = Remedy("If nobody wanted that:", (f"sudo nvidia-smi -i {gpu.index} -pl {default:.0f}",), safe=False)
         message = f"{gpu.title} may draw {limit:.0f} W of the {default:.0f} W that it was made for."
@@ -248,37 +253,47 @@ def hidden_gpu_metrics(environment: Environment) -> Answer:
 
 @check("KD211", "broken-gpu-memory", needs=("gpus",))
 def broken_gpu_memory(environment: Environment) -> Answer:
-    """Memory of the GPU is broken, and waits for a reset to be replaced.
+    """Memory of the GPU is broken, and waits to be replaced or cannot be.
 
     What it finds:
-        Pages that are to be retired, and rows that are to be remapped or could not be, as the driver counts them.
+        Pages that are to be retired and rows that are to be remapped at the next reset of the GPU (a warning), and a
+        remapping that failed because no spare rows were left (an error), as the driver counts them.
 
     Why it matters:
-        A training may crash with an error of ECC, or compute with wrong numbers where ECC is off.
+        The process that met the error was ended, and a training may be the next. What runs elsewhere in the memory goes
+        on, neither slower nor wrong.
 
     Example:
-        GPU 0 (NVIDIA T4) has broken memory that waits for a reset of the GPU.
+        GPU 0 (NVIDIA T4) has broken memory, which is replaced when the GPU is reset.
 
     Fix:
-        Reboot the machine, or let its administrator reset the GPU. If it comes back, the card goes back to its maker.
+        Reboot the machine, or let its administrator reset the GPU. If it comes back, or if nothing is left to replace it
+        with, the card goes back to its maker.
 
     When to ignore:
-        Never: what a training computes on such memory may be wrong.
+        Until the training has ended, if it still waits to be replaced: a reset ends everything that runs on the GPU.
     """
 
     def look(gpu: GpuState) -> Finding | None:
-        if not gpu.needs_reset:
+        if not gpu.is_repair_pending and not gpu.has_repair_failed:
             return None
-        message = f"{gpu.title} has broken memory that waits for a reset of the GPU."
-        said = "retired pages are pending, or rows wait to be remapped or could not be"
-        remedy = Remedy(
-            "Reboot, and see whether it comes back:", ("nvidia-smi -q -d PAGE_RETIREMENT,ROW_REMAPPER",), safe=True
-        )
+        if gpu.has_repair_failed:
+            message = f"{gpu.title} has broken memory, and no spare memory to replace it with."
+            said, text = "a remapping of rows failed", "Have the card replaced; what it reports:"
+        else:
+            message = f"{gpu.title} has broken memory, which is replaced when the GPU is reset."
+            said, text = "pages or rows wait to be replaced", "Reboot, and see whether it comes back:"
         return _finding(
-            "KD211", Severity.ERROR, message, said, remedy=remedy, numbers={"gpu": gpu.index}, reference=_ERRORS
+            "KD211",
+            Severity.ERROR if gpu.has_repair_failed else Severity.WARN,
+            message,
+            said,
+            remedy=Remedy(text, ("nvidia-smi -q -d PAGE_RETIREMENT,ROW_REMAPPER",), safe=True),
+            numbers={"gpu": gpu.index},
+            reference=_ERRORS,
         )
 
-    return _each(environment, look, lambda gpu: gpu.needs_reset is None, "no GPU reports broken memory")
+    return _each(environment, look, lambda gpu: gpu.is_repair_pending is None, "no GPU reports broken memory")
 
 
 def _each(

@@ -11,6 +11,7 @@ from kerasdiag.environment.tensorflow_build import TensorFlowBuild
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
 
 _CPU_WHEELS = ("tensorflow-cpu", "tensorflow-intel")
+_BRINGS_CUDA = ">=2.14"  # its release notes: [and-cuda] is new
 _NO_GPU_ON_WINDOWS = ">=2.11"  # tensorflow.org/install/pip: 2.10 was the last with GPU support on native Windows
 _PRICE = Price.unknown("on the CPU a CNN mostly trains many times slower; how much, only a run on the GPU tells")
 
@@ -45,6 +46,8 @@ def invisible_gpu(environment: Environment) -> Answer:
     """
     gpus, packages = _facts(environment)
     if not gpus.is_there:
+        if gpus.cards is None and gpus.remark:
+            return unknown(f"no NVIDIA GPU can be seen: {gpus.remark}")
         return ok(f"no NVIDIA GPU is seen: {gpus.remark}" if gpus.remark else "the machine has no NVIDIA GPU")
     if packages.tensorflow is None:
         return skipped("TensorFlow is not installed here")
@@ -54,18 +57,21 @@ def invisible_gpu(environment: Environment) -> Answer:
     cause = _cause(environment, gpus, packages)
     if cause is not None:
         why, remedy = cause
-        return found(_unused(gpus, packages, why, remedy, Evidence(why, Provenance.DECLARED)))
+        # The cards of the host show in every container; whether this one was meant to have them, nobody knows.
+        is_perhaps_meant = environment.system.is_container and gpus.driver_version is None
+        severity = Severity.WARN if is_perhaps_meant else Severity.ERROR
+        return found(_unused(gpus, packages, why, remedy, severity, Evidence(why, Provenance.DECLARED)))
     if probe is None:
         reason = environment.absent.get("tensorflow", "TensorFlow was not started")
-        return ok(f"nothing keeps TensorFlow from the GPU, as far as can be seen without starting it ({reason})")
-    if probe.failure:
-        return unknown(f"TensorFlow could not be asked: {probe.failure}")
+        return unknown(f"nothing keeps TensorFlow from the GPU that can be seen without starting it ({reason})")
+    if probe.unanswered:
+        return unknown(f"TensorFlow could not be asked: {probe.unanswered}")
     if probe.missing or _driver_is_too_old(gpus, environment.tensorflow_build):
         return skipped("KD202 or KD204 tells why")
     why = "it sees none, though its libraries load and the driver is new enough"
     said = [Evidence(f"TensorFlow printed: {line.strip()}", Provenance.MEASURED) for line in probe.output[-3:]]
     remedy = Remedy("Read what TensorFlow says at its start:", (probe.command,), safe=True)
-    return found(_unused(gpus, packages, why, remedy, Evidence(why, Provenance.MEASURED), *said))
+    return found(_unused(gpus, packages, why, remedy, Severity.ERROR, Evidence(why, Provenance.MEASURED), *said))
 
 
 @check("KD202", "missing-cuda-libraries", needs=("gpus", "tensorflow"), uses=("tensorflow_build", "packages"))
@@ -93,8 +99,8 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
         return skipped("there is no NVIDIA GPU")
     if environment.packages is not None and environment.packages.tensorflow is None:
         return skipped("TensorFlow is not installed here")
-    if probe is None or probe.failure:
-        return unknown(f"TensorFlow could not be asked: {probe.failure if probe else 'it was not started'}")
+    if probe is None or probe.unanswered:
+        return unknown(f"TensorFlow could not be asked: {probe.unanswered if probe else 'it was not started'}")
     if not probe.missing:
         return ok("TensorFlow sees its GPUs" if probe.gpus else "every library that was tried can be loaded")
     names = ", ".join(probe.missing)
@@ -102,10 +108,10 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
     version = environment.packages.tensorflow[1] if environment.packages and environment.packages.tensorflow else ""
     pinned = f"=={version}" if version else ""
     evidence = [Evidence(f"{name}: {said}", Provenance.MEASURED) for name, said in probe.missing.items()]
-    if environment.tensorflow_build is not None and environment.tensorflow_build.cuda is not None:
-        build = environment.tensorflow_build
-        numbers = f"CUDA {_dotted(build.cuda)}, cuDNN {build.cudnn_major}" if build.cuda else ""
-        evidence.append(Evidence(f"this TensorFlow was built with {numbers}", Provenance.DECLARED))
+    build, with_what = environment.tensorflow_build, "the CUDA that it was built with"
+    if build is not None and build.cuda is not None:
+        with_what = f"CUDA {_dotted(build.cuda)}, cuDNN {build.cudnn_major}"
+        evidence.append(Evidence(f"this TensorFlow was built with {with_what}", Provenance.DECLARED))
     return found(
         Finding(
             code="KD202",
@@ -114,7 +120,9 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
             evidence=tuple(evidence),
             remedy=Remedy(
                 f"Install {them} with TensorFlow:", (f'pip install "tensorflow[and-cuda]{pinned}"',), safe=False
-            ),
+            )
+            if not version or version_matches(version, _BRINGS_CUDA)
+            else Remedy(f"TensorFlow {version} does not bring CUDA along; install {with_what} from NVIDIA or conda."),
             numbers={"missing_libraries": len(probe.missing)},
             price=_PRICE,
             references=(_WHICH_LIBRARY, _PIP),
@@ -128,17 +136,19 @@ def kernels_compiled_at_start(environment: Environment) -> Answer:
 
     What it finds:
         A GPU whose compute capability is newer than all that the installed TensorFlow was built for. Its code is then
-        compiled from an intermediate form by the driver; CUDA_CACHE_DISABLE=1 makes it so at every start.
+        compiled from an intermediate form by the driver; CUDA_CACHE_DISABLE=1 makes it so at every start. And a GPU that
+        is older than all of it: code is never compiled for older ones.
 
     Why it matters:
-        TensorFlow warns that this "could take 30 minutes or longer". Some such pairs crash afterwards.
+        TensorFlow warns that this "could take 30 minutes or longer". Some such pairs crash afterwards. A GPU that is too
+        old is not used at all.
 
     Example:
         GPU 0 (NVIDIA B200) has compute capability 10.0, and this TensorFlow holds code for 6.0 to 8.9 only: the rest
         is compiled at the first start, for up to half an hour.
 
     Fix:
-        A newer TensorFlow, or NVIDIA's container of it, that is built for this GPU.
+        A newer TensorFlow, or NVIDIA's container of it, that is built for this GPU; an older one for an old GPU.
 
     When to ignore:
         If the second start is fast: the driver keeps what it has compiled, as long as its cache is large enough.
@@ -156,6 +166,8 @@ def kernels_compiled_at_start(environment: Environment) -> Answer:
     if not lacking:
         return ok(f"it holds code for compute capability {_dotted(known[0].compute_capability)}")
     gpu = lacking[0]
+    if not _can_be_compiled(gpu, build):
+        return found(_without_code(gpu, build, real))
     never_kept = (environment.variables or {}).get("CUDA_CACHE_DISABLE") == "1"
     when = "at every start (CUDA_CACHE_DISABLE=1)" if never_kept else "at the first start"
     message = (
@@ -169,10 +181,7 @@ def kernels_compiled_at_start(environment: Environment) -> Answer:
             code="KD203",
             severity=Severity.ERROR if never_kept else Severity.WARN,
             message=message,
-            evidence=(
-                Evidence(f"built for {', '.join(build.compute_capabilities)}", Provenance.DECLARED),
-                Evidence(f"the driver reports {_dotted(gpu.compute_capability)}", Provenance.DECLARED),
-            ),
+            evidence=_evidence_of_code(gpu, build),
             remedy=Remedy(text, lines, safe=never_kept),
             numbers={"gpus": len(lacking)},
             price=Price.unknown("minutes at the start, nothing in an epoch"),
@@ -253,7 +262,8 @@ def _cause(environment: Environment, gpus: GpuFacts, packages: PackageFacts) -> 
             Remedy(text, ('pip install "tensorflow==2.10.1" "numpy<2"',), safe=False),
         )
     if name in _CPU_WHEELS or (build is not None and not build.is_cuda_build):
-        lines = (f"pip uninstall {name}", f'pip install "tensorflow[and-cuda]=={version}"')
+        extra = "[and-cuda]" if version_matches(version, _BRINGS_CUDA) else ""
+        lines = (f"pip uninstall {name}", f'pip install "tensorflow{extra}=={version}"')
         return (
             f"{name} is made without GPU support",
             Remedy("Install the TensorFlow that has it:", lines, safe=False),
@@ -270,7 +280,9 @@ def _cause(environment: Environment, gpus: GpuFacts, packages: PackageFacts) -> 
     return None
 
 
-def _unused(gpus: GpuFacts, packages: PackageFacts, why: str, remedy: Remedy, *evidence_of_why: Evidence) -> Finding:
+def _unused(
+    gpus: GpuFacts, packages: PackageFacts, why: str, remedy: Remedy, severity: Severity, *evidence_of_why: Evidence
+) -> Finding:
     version = packages.tensorflow[1] if packages.tensorflow else ""
     what = gpus.gpus[0].title if gpus.gpus else "the NVIDIA GPU of this machine"
     if len(gpus.gpus) > 1:
@@ -284,7 +296,7 @@ def _unused(gpus: GpuFacts, packages: PackageFacts, why: str, remedy: Remedy, *e
         )
     return Finding(
         code="KD201",
-        severity=Severity.ERROR,
+        severity=severity,
         message=f"TensorFlow {version} cannot use {what}: {why}.",
         evidence=tuple(evidence),
         remedy=remedy,
@@ -302,6 +314,35 @@ def _has_code(gpu: GpuState, real: list[tuple[int, int]]) -> bool:
     """Machine code serves GPUs of its own major version and of the same or a higher minor one."""
     major, minor = gpu.compute_capability or (0, 0)
     return any(code[0] == major and code[1] <= minor for code in real)
+
+
+def _can_be_compiled(gpu: GpuState, build: TensorFlowBuild) -> bool:
+    """The intermediate form (PTX) serves GPUs of its own capability and of all later ones."""
+    forms = (_capability(name) for name in build.compute_capabilities if name.startswith("compute_"))
+    return any(form <= (gpu.compute_capability or (0, 0)) for form in forms)
+
+
+def _without_code(gpu: GpuState, build: TensorFlowBuild, real: list[tuple[int, int]]) -> Finding:
+    is_old = (gpu.compute_capability or (0, 0)) < real[0]
+    which = "an older" if is_old else "a newer"
+    return Finding(
+        code="KD203",
+        severity=Severity.ERROR,
+        message=f"{gpu.title} has compute capability {_dotted(gpu.compute_capability)}, and this TensorFlow holds code for "
+        f"{_dotted(real[0])} to {_dotted(real[-1])} only, none of which it could compile for it: it cannot use the GPU.",
+        evidence=_evidence_of_code(gpu, build),
+        remedy=Remedy(f"Take {which} TensorFlow that is built for this GPU, or NVIDIA's container of it."),
+        numbers={"gpus": 1},
+        price=_PRICE,
+        references=(_PTX,),
+    )
+
+
+def _evidence_of_code(gpu: GpuState, build: TensorFlowBuild) -> tuple[Evidence, ...]:
+    return (
+        Evidence(f"built for {', '.join(build.compute_capabilities)}", Provenance.DECLARED),
+        Evidence(f"the driver reports {_dotted(gpu.compute_capability)}", Provenance.DECLARED),
+    )
 
 
 def _capability(name: str) -> tuple[int, int]:

@@ -50,10 +50,14 @@ def stopped_by_quota(environment: Environment) -> Answer:
     )
     if share >= THROTTLED_AT_LEAST:
         message = f"The CPU quota of this container was used up in {share * 100:.0f} % of its periods {when}."
-        findings.append(_stopped(message, share, "cpu.stat counts the periods in which the group was stopped", facts))
+        findings.append(
+            _stopped(message, share, "cpu.stat counts the periods in which the group was stopped", environment)
+        )
     if facts.steal is not None and facts.steal >= WARN_FRACTION:
         message = f"The hypervisor gave {facts.steal * 100:.0f} % of this machine's CPU time to others."
-        findings.append(_stopped(message, facts.steal, f"steal of /proc/stat over {facts.watched_s:.1f} s", facts))
+        findings.append(
+            _stopped(message, facts.steal, f"steal of /proc/stat over {facts.watched_s:.1f} s", environment)
+        )
     if findings:
         return found(*findings)
     return ok(
@@ -61,13 +65,15 @@ def stopped_by_quota(environment: Environment) -> Answer:
     )
 
 
-def _stopped(message: str, share: float, how: str, facts: PressureFacts) -> Finding:
+def _stopped(message: str, share: float, how: str, environment: Environment) -> Finding:
+    facts = environment.pressure or PressureFacts()
+    fewer = f"train_generator.workers = {environment.cores}"
     return Finding(
         code="KD402",
         severity=Severity.WARN,
         message=message,
         evidence=(Evidence(how, Provenance.MEASURED),),
-        remedy=Remedy("Ask for more cores, or start fewer threads:", ("train_generator.workers = 2",), safe=False),
+        remedy=Remedy("Ask for more cores, or start fewer threads:", (fewer,), safe=False),
         numbers={"share": share, "steal": facts.steal or 0.0},
         price=Price.unknown("how much of it falls into the training, only a profile of it tells"),
         references=(_CGROUP,),

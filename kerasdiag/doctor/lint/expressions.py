@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -38,16 +39,16 @@ _ROUNDING = ("int", "math.floor", "numpy.floor")
 _MOST_NUMBER = 1e18  # 9**9**9 is not worked out
 
 
-class Expressions:
+class Expressions(ABC):
     """Evaluates expressions in a scope and records the calls among them."""
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.loop: ast.AST | None = None
 
+    @abstractmethod
     def call_function(self, function: Function, positional: tuple[Value, ...], keywords: dict[str, Value]) -> Value:
         """Follow a call into a function of the script."""
-        raise NotImplementedError
 
     def value(self, node: ast.AST | None, scope: Scope) -> Value:
         """Return what an expression is known to be."""
