@@ -158,15 +158,16 @@ def make_reads(latency_s=0.0002, count=64, num_bytes=100_000, *, is_cold=True, n
     return ReadFacts(tuple(Read(float(seconds), num_bytes, is_cold) for seconds in times), not_cold)
 
 
-def make_gpus(*, driver_version="550.54.15", driver_cuda=(12, 4), **facts):
-    """One sound GPU, just now at work; ``facts`` are those of the GPU."""
+def make_gpus(*, driver_version="550.54.15", driver_cuda=(12, 4), count=1, **facts):
+    """Sound GPUs, just now at work; ``facts`` are those of each."""
     sound = {
         "name": "NVIDIA T4", "compute_capability": (7, 5), "utilization_percent": 60.0, "memory_total_bytes": 16 * 10**9,
         "memory_used_bytes": 10**9, "processes": (), "slow_reasons": (), "pcie_width": 16, "pcie_max_width": 16,
         "pcie_generation": 3, "pcie_max_generation": 3, "pcie_replays": 0, "power_limit_w": 70.0,
         "default_power_limit_w": 70.0, "is_mig": False, "is_repair_pending": False, "has_repair_failed": False,
     }  # fmt: skip
-    return GpuFacts((GpuState(0, **{**sound, **facts}),), driver_version=driver_version, driver_cuda=driver_cuda)
+    gpus = tuple(GpuState(index, **{**sound, **facts}) for index in range(count))
+    return GpuFacts(gpus, driver_version=driver_version, driver_cuda=driver_cuda)
 
 
 def make_census(count=128, decoded=64, size=(500, 375), folder="/data/photos", **facts):

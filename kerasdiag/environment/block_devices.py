@@ -25,6 +25,7 @@ class Disk(NamedTuple):
         reason: The evidence in a few words.
         rotational: What ``queue/rotational`` says, whether or not it is believed; None where it says nothing.
         usb_megabits_per_s: Speed of the USB link, 480 for USB 2; None where there is none.
+        is_card: Whether it is an SD card in a reader of its own; on USB that does not show.
     """
 
     storage_class: StorageClass
@@ -33,6 +34,7 @@ class Disk(NamedTuple):
     reason: str
     rotational: bool | None = None
     usb_megabits_per_s: float | None = None
+    is_card: bool = False
 
 
 # Devices whose name already says what they are.
@@ -90,7 +92,9 @@ def disk_of(device: Path, root: Path, depth: int = 0) -> Disk:
     is_usb = any(re.fullmatch(r"usb\d+", part) for part in way)
     storage_class, reason = _judge(device, way, is_usb, root)
     rotational = {"0": False, "1": True}.get(_read(device / "queue/rotational"))
-    return Disk(storage_class, name, is_usb, reason, rotational, _usb_speed(device) if is_usb else None)
+    # The same driver serves eMMC, memory that is soldered in.
+    is_card = name.startswith("mmcblk") and _read(device / "device/type") == "SD"
+    return Disk(storage_class, name, is_usb, reason, rotational, _usb_speed(device) if is_usb else None, is_card)
 
 
 def _judge(device: Path, way: tuple[str, ...], is_usb: bool, root: Path) -> tuple[StorageClass, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from kerasdiag.environment.placeholders import count_placeholders
 from kerasdiag.environment.storage import StorageFacts, storage_of
 from kerasdiag.environment.storage_class import FROM_SLOWEST
 from kerasdiag.errors import DoctorUsageError
@@ -51,6 +52,7 @@ class DataFacts:
         mean_bytes: Mean size of the sample.
         missing: How many more were drawn that do not exist.
         storage: What the files of the sample lie on; where they lie on several disks, the slowest.
+        placeholders: How many of the sample have their content in a cloud only; None where the system does not tell.
     """
 
     path: str
@@ -61,6 +63,7 @@ class DataFacts:
     mean_bytes: float
     missing: int
     storage: StorageFacts
+    placeholders: int | None = None
 
     @property
     def total_bytes(self) -> float:
@@ -115,6 +118,7 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
         sample=tuple(sizes),
         mean_bytes=sum(sizes.values()) / len(sizes),
         missing=len(tried) - len(sizes),
+        placeholders=count_placeholders(tuple(sizes)),
         storage=min(storages, key=lambda storage: FROM_SLOWEST.index(storage.storage_class)),
     )
 

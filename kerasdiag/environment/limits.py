@@ -12,16 +12,12 @@ class LimitFacts:
     """What is set. None where the system does not tell, or has no such limit.
 
     Attributes:
-        open_files: How many files this process may hold open.
-        hard_open_files: To how many it may raise that itself.
         shared_memory_bytes: Size of ``/dev/shm``.
         governor: How the kernel chooses the CPU's clock, such as ``"powersave"``.
         governor_driver: The driver that does it; of some, ``powersave`` is the normal choice.
         on_battery: Whether the machine runs on its battery.
     """
 
-    open_files: int | None = None
-    hard_open_files: int | None = None
     shared_memory_bytes: int | None = None
     governor: str | None = None
     governor_driver: str | None = None
@@ -34,24 +30,13 @@ def find_limits(root: Path = Path("/")) -> LimitFacts:
     Args:
         root: Where ``/proc``, ``/sys`` and ``/dev`` are found.
     """
-    soft, hard = _open_files(root)
     policy = root / "sys/devices/system/cpu/cpu0/cpufreq"
     return LimitFacts(
-        open_files=soft,
-        hard_open_files=hard,
         shared_memory_bytes=_size_of(root / "dev/shm"),
         governor=_read(policy / "scaling_governor") or None,
         governor_driver=_read(policy / "scaling_driver") or None,
         on_battery=_on_battery(root),
     )
-
-
-def _open_files(root: Path) -> tuple[int | None, int | None]:
-    for line in _read(root / "proc/self/limits").splitlines():
-        if line.startswith("Max open files"):
-            words = [*line.split()[3:5], "", ""]
-            return _number(words[0]), _number(words[1])
-    return None, None
 
 
 def _size_of(folder: Path) -> int | None:
@@ -74,10 +59,6 @@ def _on_battery(root: Path) -> bool | None:
     mains = [online for kind, online in supplies if kind in ("Mains", "USB")]
     has_battery = any(kind == "Battery" for kind, _ in supplies)
     return all(online == "0" for online in mains) if mains and has_battery else None
-
-
-def _number(word: str) -> int | None:
-    return int(word) if word.isascii() and word.isdigit() else None  # "unlimited"
 
 
 def _read(file: Path) -> str:

@@ -21,7 +21,7 @@ class PressureFacts:
         throttled: Share of the periods of a CPU quota in which the group was stopped.
         throttled_ever: The same since the group was made.
         steal: Share of the machine's CPU time that its hypervisor gave to others.
-        stalled: ``"cpu"``, ``"io"``, ``"memory"`` -> share of the last 10 s in which some task waited for it.
+        stalled: ``"cpu"``, ``"memory"`` -> share of the last 10 s in which some task waited for it.
         swapped_pages: Pages moved to or from the swap while watched.
         oom_kills: Processes of the group that were killed for memory since it was made.
     """
@@ -107,7 +107,7 @@ def _oom_kills(root: Path) -> int | None:
 def _stalled(root: Path) -> dict[str, float]:
     """``some avg10`` of pressure stall information (docs.kernel.org/accounting/psi.html), of the machine."""
     shares = {}
-    for resource in ("cpu", "io", "memory"):
+    for resource in ("cpu", "memory"):
         for line in _read(root / "proc/pressure" / resource).splitlines():
             kind, _, rest = line.partition(" ")
             value = dict(pair.partition("=")[::2] for pair in rest.split()).get("avg10", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ntpath
 import os
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ class StorageFacts:
         reason: The evidence in a few words, with the file it stands in.
         rotational: What that disk says about rotation, whether or not it is believed; None where it says nothing.
         usb_megabits_per_s: Speed of its USB link, None where there is none.
+        is_card: Whether it is an SD card.
     """
 
     storage_class: StorageClass
@@ -42,6 +44,19 @@ class StorageFacts:
     reason: str = ""
     rotational: bool | None = None
     usb_megabits_per_s: float | None = None
+    is_card: bool = False
+
+    @property
+    def is_windows_drive(self) -> bool:
+        """Whether it is a drive of Windows, seen from Linux inside of it (WSL)."""
+        if self.file_system == "virtiofs":  # WSL 2.1 and later, where it is switched on
+            return self.source.startswith("drvfs")
+        return self.file_system in ("9p", "drvfs") and re.match(r"([A-Za-z]:|drvfs)", self.source) is not None
+
+    @property
+    def is_google_drive(self) -> bool:
+        """Whether it is Google Drive, mounted as Colab does it or by Google's own programs."""
+        return "drive" in (self.source, self.file_system.removeprefix("fuse.")) or "drivefs" in self.file_system
 
 
 _NETWORK = (StorageClass.NETWORK, "reads go through a network")
@@ -92,7 +107,7 @@ def _of_mount(mount: Mount, root: Path) -> StorageFacts:
         return _of_overlay(mount, facts, root)
     name = mount.file_system.lower()
     name = mount.source if name == "fuse" else name.removeprefix("fuse.")
-    known = _FILE_SYSTEMS.get(name)
+    known = _FILE_SYSTEMS["drvfs"] if facts.is_windows_drive else _FILE_SYSTEMS.get(name)
     if known is None and mount.file_system.startswith("fuse") and "://" in mount.source:
         known = _NETWORK
     if known is not None:
@@ -111,6 +126,7 @@ def _of_mount(mount: Mount, root: Path) -> StorageFacts:
         reason=disk.reason,
         rotational=disk.rotational,
         usb_megabits_per_s=disk.usb_megabits_per_s,
+        is_card=disk.is_card,
     )
 
 

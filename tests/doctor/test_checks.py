@@ -24,6 +24,7 @@ from kerasdiag.doctor.checks.network import data_on_network
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
 from kerasdiag.doctor.checks.workers import unfit_workers
 from kerasdiag.environment.cache_target import CacheFacts
+from kerasdiag.environment.limits import LimitFacts
 from kerasdiag.environment.pressure import PressureFacts
 from kerasdiag.environment.scanners import ScannerFacts
 from kerasdiag.environment.storage import StorageClass
@@ -443,6 +444,9 @@ def test_findings_are_whole(check):
         make_storage(SSD),
         make_storage(NETWORK),
         make_storage(SSD, is_usb=True, usb_megabits_per_s=480.0),
+        make_storage(SSD, is_card=True),
+        make_storage(NETWORK, file_system="9p", source="C:\\"),
+        make_storage(NETWORK, file_system="fuse", source="drive"),
     )
     # TensorFlow for the CPU; for a GPU, without what it needs there; one that dies.
     tensorflows = (
@@ -462,13 +466,14 @@ def test_findings_are_whole(check):
         for finding in check.examine(
             make_environment(
                 cores=2, cpu_quota=2.0, affinity_cores=64, visible_cores=64, packages=make_packages(**OLD, keras="3.15.1"),
-                data=make_data(storage), reads=make_reads(0.012), profile=profile, throughput=throughput,
+                data=make_data(storage, placeholders=1), reads=make_reads(0.012), profile=profile, throughput=throughput,
                 pressure=PressureFacts(0.5, throttled=0.6, throttled_ever=0.6, oom_kills=1),
                 scanners=ScannerFacts({"ClamAV": "clamonacc"}, (0.001,) * 64),
-                cache=CacheFacts("/cache", make_storage(), 10**6, None),
+                cache=CacheFacts("/cache", make_storage(), 10**6, None), variables={"CUDA_LAUNCH_BLOCKING": "1"},
+                limits=LimitFacts(10**6, "powersave", "acpi-cpufreq", on_battery=True),
                 gpus=make_gpus(
                     compute_capability=(9, 0), driver_cuda=(11, 4), slow_reasons=("a hardware slowdown",), pcie_width=4,
-                    processes=(4711,), power_limit_w=50.0, is_mig=True, is_repair_pending=True,
+                    processes=(4711,), power_limit_w=50.0, is_mig=True, is_repair_pending=True, count=2,
                 ), **tensorflow,
             )
         ).findings

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from builders import make_data, make_environment, make_input, make_profile, make_storage
+from builders import make_data, make_environment, make_gpus, make_input, make_profile, make_storage
+from doctor.fake_nvml import Nvml
 from doctor.test_planted import doctor, first, is_example, nvme  # noqa: F401 - a fixture
 
 from kerasdiag.doctor import collect
 from kerasdiag.doctor.checks.cache_disk import full_cache_disk
+from kerasdiag.doctor.checks.limits import little_shared_memory, slowed_processor
 from kerasdiag.doctor.checks.scanners import SLOW_OPEN_S, scanned_reads
 from kerasdiag.doctor.checks.stalls import THROTTLED_AT_LEAST, short_of_memory, stopped_by_quota
-from kerasdiag.environment import scanners
+from kerasdiag.doctor.checks.variables import slowing_variables
+from kerasdiag.environment import limits, scanners
 from kerasdiag.environment.cache_target import CacheFacts
+from kerasdiag.environment.limits import LimitFacts
 from kerasdiag.environment.pressure import PressureFacts
 from kerasdiag.environment.scanners import ScannerFacts
 from kerasdiag.environment.storage import StorageClass
+from kerasdiag.environment.system import SystemFacts
+from kerasdiag.environment.tensorflow_probe import ProbeFacts
 from kerasdiag.findings import Status
 
 OK, INFO, WARN, ERROR, SKIPPED, NOT_TOLD, CRASHED = Status
@@ -178,3 +184,121 @@ def test_memory_that_is_not_there(facts, status):
 def test_no_advice_against_scanners():
     """None of its pages says to turn one off."""
     assert "Leave the scanner on" in scanned_reads.section("When to ignore")
+
+
+# --- KD402, KD403: pressure
+
+
+@pytest.mark.parametrize(("share", "status"), [(0.49, OK), (0.5, INFO)])
+def test_others_compute_here(share, status):
+    """A note: whether they are in the way, only a profile tells."""
+    assert look(stopped_by_quota, pressure=PressureFacts(0.5, steal=0.0, stalled={"cpu": share})).status is status
+
+
+def test_tasks_that_wait_for_memory(tmp_path, doctor):  # noqa: F811
+    """Before anything is killed."""
+    machine = nvme(tmp_path).write("proc/pressure/memory", "some avg10=23.00 avg60=9.00 avg300=5.00 total=1\n")
+    finding = first(doctor(machine)[0])
+    assert (finding["code"], finding["severity"]) == ("KD403", "warn")
+    assert finding["message"] == "Some task waited for memory in 23 % of the last 10 s."
+
+
+# --- KD404
+
+
+def test_little_shared_memory(tmp_path, doctor, monkeypatch):  # noqa: F811
+    """What Docker gives, and two GPUs."""
+    machine = nvme(tmp_path).build()
+    machine.nvml = Nvml({}, {})
+    machine.probed = ProbeFacts(version="2.21.0", gpus=("GPU:0", "GPU:1"))
+    monkeypatch.setattr(limits, "_size_of", lambda folder: 67_108_864)
+    finding = first(doctor(machine)[0])
+    assert (finding["code"], finding["severity"]) == ("KD404", "warn")
+    assert is_example(finding)
+
+
+@pytest.mark.parametrize(
+    ("count", "shared", "status"),
+    [(1, 10**6, SKIPPED), (0, 10**6, SKIPPED), (2, 10**9, OK), (2, 10**9 - 1, WARN), (2, None, NOT_TOLD)],
+)
+def test_shared_memory(count, shared, status):
+    """One GPU exchanges nothing."""
+    assert (
+        look(little_shared_memory, gpus=make_gpus(count=count), limits=LimitFacts(shared_memory_bytes=shared)).status
+        is status
+    )
+
+
+# --- KD405
+
+
+def test_the_lowest_clock(tmp_path, doctor):  # noqa: F811
+    """powersave of a driver that means it."""
+    machine = nvme(tmp_path)
+    machine.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n")
+    machine.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_driver", "acpi-cpufreq\n")
+    finding = first(doctor(machine)[0])
+    assert (finding["code"], finding["severity"]) == ("KD405", "warn")
+    assert is_example(finding)
+
+
+@pytest.mark.parametrize(
+    ("facts", "system", "status"),
+    [
+        ({"governor": "powersave", "governor_driver": "intel_pstate"}, SystemFacts(), OK),
+        ({"governor": "powersave", "governor_driver": "amd-pstate-epp"}, SystemFacts(), OK),
+        ({"governor": "powersave"}, SystemFacts(), OK),
+        ({"governor": "schedutil", "governor_driver": "acpi-cpufreq"}, SystemFacts(), OK),
+        ({}, SystemFacts(), OK),
+        ({}, SystemFacts("Darwin", is_translated=None), NOT_TOLD),
+        ({}, SystemFacts("Darwin", is_translated=True), WARN),
+        ({}, SystemFacts("Darwin", "arm64", is_translated=False), OK),
+    ],
+)
+def test_processors(facts, system, status):
+    """Of Intel's and newer AMD drivers powersave follows the load."""
+    assert look(slowed_processor, limits=LimitFacts(**facts), system=system).status is status
+
+
+# --- KD501
+
+
+def test_a_switch_that_was_left_on(tmp_path, doctor):  # noqa: F811
+    """The first finding is the variable."""
+    machine = nvme(tmp_path)
+    machine.environ["CUDA_LAUNCH_BLOCKING"] = "1"
+    finding = first(doctor(machine)[0])
+    assert (finding["code"], finding["severity"]) == ("KD501", "warn")
+    assert is_example(finding)
+    assert finding["remedy"]["code"] == ["unset CUDA_LAUNCH_BLOCKING"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "statuses"),
+    [
+        ({}, []),
+        ({"CUDA_LAUNCH_BLOCKING": "0", "PYTHONTRACEMALLOC": "0", "PYTHONDEVMODE": "", "TF_DETERMINISTIC_OPS": "0"}, []),
+        ({"PYTHONDEVMODE": "1", "PYTHONTRACEMALLOC": "5"}, ["warn", "warn"]),
+        ({"PYTHONMALLOC": "malloc_debug"}, ["warn"]),
+        ({"PYTHONMALLOC": "malloc"}, []),
+        ({"TF_DETERMINISTIC_OPS": "true", "NVIDIA_TF32_OVERRIDE": "0", "TF_ENABLE_ONEDNN_OPTS": "0"}, ["info"] * 3),
+        ({"NVIDIA_TF32_OVERRIDE": "1", "TF_ENABLE_ONEDNN_OPTS": "1"}, []),
+        ({"CUDA_INJECTION64_PATH": "/opt/lib.so"}, ["warn"]),
+        ({"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "2"}, ["warn"]),
+    ],
+)
+def test_variables(variables, statuses):
+    """Each as far as its value means it."""
+    assert [finding.severity.value for finding in look(slowing_variables, variables=variables).findings] == statuses
+
+
+def test_one_thread_on_one_core_is_right():
+    """Nothing else would be faster."""
+    assert look(slowing_variables, cores=1, variables={"TF_NUM_INTRAOP_THREADS": "1"}).status is OK
+
+
+@pytest.mark.parametrize(("free_files", "status"), [(None, OK), (100, OK), (99, WARN), (0, WARN)])
+def test_a_disk_without_inodes(free_files, status):
+    """Room for bytes is not room for files."""
+    cache = CacheFacts("/cache", make_storage(), 10**12, free_files)
+    assert look(full_cache_disk, cache=cache, data=make_data()).status is status

@@ -31,7 +31,7 @@ def test_what_happened_while_it_was_watched(tree):
         sys__fs__cgroup__job__cpu_stat="",
         proc__stat="cpu 100 0 100 800 0 0 0 0 50 0\ncpu0 1\n",
         proc__vmstat="pswpin 10\npswpout 5\nnr_free 7\n",
-        proc__pressure__io="some avg10=12.50 avg60=0.00 total=1\nfull avg10=99.00\n",
+        proc__pressure__memory="some avg10=12.50 avg60=0.00 total=1\nfull avg10=99.00\n",
     )
     (root / "sys/fs/cgroup/job/cpu.stat").write_text("nr_periods 100\nnr_throttled 10\n")
     (root / "sys/fs/cgroup/job/memory.events").write_text("oom_kill 3\n")
@@ -44,7 +44,7 @@ def test_what_happened_while_it_was_watched(tree):
     assert facts.throttled == pytest.approx(5 / 10)
     assert facts.throttled_ever == pytest.approx(15 / 110)
     assert facts.steal == pytest.approx(20 / 100)  # time of guests is in that of users
-    assert (facts.swapped_pages, facts.oom_kills, facts.stalled) == (4, 3, {"io": 0.125})
+    assert (facts.swapped_pages, facts.oom_kills, facts.stalled) == (4, 3, {"memory": 0.125})
 
 
 def test_a_machine_that_tells_nothing(tmp_path):
@@ -114,16 +114,11 @@ def test_nonsense(tmp_path, text, name):
 def test_limits(tree):
     """What a laptop says."""
     root = tree(
-        proc__self__limits="Limit Soft Hard Units\nMax open files            1024                 524288               files\n",
         sys__class__power_supply__AC__type="Mains\n",
         sys__class__power_supply__AC__online="0\n",
         sys__class__power_supply__BAT0__type="Battery\n",
         sys__devices__system__cpu__cpu0__cpufreq__scaling_governor="powersave\n",
+        sys__devices__system__cpu__cpu0__cpufreq__scaling_driver="acpi-cpufreq\n",
     )
     facts = find_limits(root)
-    assert (facts.open_files, facts.hard_open_files, facts.governor, facts.on_battery) == (
-        1024,
-        524288,
-        "powersave",
-        True,
-    )
+    assert (facts.governor, facts.governor_driver, facts.on_battery) == ("powersave", "acpi-cpufreq", True)

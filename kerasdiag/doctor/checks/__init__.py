@@ -25,7 +25,14 @@ from kerasdiag.doctor.checks.image_files import unfit_image_files
 from kerasdiag.doctor.checks.image_packages import affine_without_scipy, slow_jpeg_library
 from kerasdiag.doctor.checks.keras_preprocessing import quadratic_file_list
 from kerasdiag.doctor.checks.keras_versions import unfit_keras, workers_hang
-from kerasdiag.doctor.checks.network import data_on_network
+from kerasdiag.doctor.checks.limits import little_shared_memory, slowed_processor
+from kerasdiag.doctor.checks.memory_card import data_on_memory_card
+from kerasdiag.doctor.checks.network import (
+    data_on_google_drive,
+    data_on_network,
+    data_on_windows_drive,
+    files_left_in_the_cloud,
+)
 from kerasdiag.doctor.checks.old_iterators import old_image_iterators
 from kerasdiag.doctor.checks.preparation import slow_image_preparation
 from kerasdiag.doctor.checks.reported import pynvml_shim, reported_slow
@@ -36,6 +43,7 @@ from kerasdiag.doctor.checks.stalls import short_of_memory, stopped_by_quota
 from kerasdiag.doctor.checks.tensorflow import unfit_tensorflow
 from kerasdiag.doctor.checks.tensorflow_companions import numpy_2, unfit_protobuf
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
+from kerasdiag.doctor.checks.variables import slowing_variables
 from kerasdiag.doctor.checks.workers import unfit_workers
 from kerasdiag.doctor.lint.rules import RULES
 
@@ -67,6 +75,10 @@ _CHECKS: tuple[Check, ...] = (
     disk_contradicts_itself,
     slow_cold_reads,
     data_on_network,
+    data_on_windows_drive,
+    data_on_google_drive,
+    files_left_in_the_cloud,
+    data_on_memory_card,
     data_behind_slow_usb,
     scanned_reads,
     full_cache_disk,
@@ -75,6 +87,9 @@ _CHECKS: tuple[Check, ...] = (
     cores_out_of_reach,
     stopped_by_quota,
     short_of_memory,
+    little_shared_memory,
+    slowed_processor,
+    slowing_variables,
     unfit_workers,
 )
 CHECKS = tuple(sorted((*_CHECKS, *RULES), key=lambda check: check.code))

@@ -7,6 +7,7 @@ from kerasdiag.doctor.wording import size
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
 
+_FILES = 100  # records, index, certificate, lock
 _CHANNELS = 3
 _USUAL_SIDE = 224  # where nobody says how large the training sees its images
 
@@ -39,6 +40,8 @@ def full_cache_disk(environment: Environment) -> Answer:
     sides, said_by = _target_size(environment)
     needed = data.count * sides[0] * sides[1] * _CHANNELS
     room = f"the disk under {cache.folder} has {size(cache.free_bytes)} free"
+    if cache.free_files is not None and cache.free_files < _FILES:
+        return found(_without_files(cache.folder, cache.free_files))
     if needed <= cache.free_bytes:
         return ok(f"a store needs {size(needed)} ({said_by}), {room}")
     message = f"A store of the {data.count:,} images needs {size(needed)}, and {room}."
@@ -59,6 +62,23 @@ def full_cache_disk(environment: Environment) -> Answer:
             numbers={"needed_bytes": needed, "free_bytes": cache.free_bytes},
             price=Price.unknown("nothing until autofix is used; then all that it would have saved"),
         )
+    )
+
+
+def _without_files(folder: str, free_files: int) -> Finding:
+    said = f"the disk under {folder} takes {free_files:,} more files, whatever their size"
+    return Finding(
+        code="KD311",
+        severity=Severity.WARN,
+        message=f"A store needs up to {_FILES} files, and {said}.",
+        evidence=(Evidence("its file system has no more inodes", Provenance.MEASURED),),
+        remedy=Remedy(
+            "Let it write to another disk, or delete small files:",
+            ("export KERASDIAG_CACHE_DIR=/path/on/another/disk", "df -i"),
+            safe=True,
+        ),
+        numbers={"free_files": free_files},
+        price=Price.unknown("nothing until autofix is used; then all that it would have saved"),
     )
 
 

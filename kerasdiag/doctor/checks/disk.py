@@ -102,6 +102,8 @@ def disk_contradicts_itself(environment: Environment) -> Answer:
     if storage.rotational and reads.seek_s <= FLASH_AT_MOST_S:
         message = f"{name} says that it rotates, but {takes}: it is no hard disk."
         return found(Finding("KD302", Severity.INFO, message, evidence, None, numbers, None, _REFERENCES))
+    if storage.is_card:
+        return skipped("KD310 tells about cards")
     if storage.storage_class.is_flash and reads.seek_s >= HARD_DISK_AT_LEAST_S:
         cost = cost_of_reading(environment)
         message = f"{name} says that it is flash, but {takes}, as long as on a hard disk."

@@ -25,7 +25,7 @@ from kerasdiag.environment.throughput.facts import READ
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Severity
 
 # These price the same reads where no profile tells more.
-_TOLD_BY = {StorageClass.ROTATING: "KD301", StorageClass.NETWORK: "KD304"}
+_TOLD_BY = {StorageClass.ROTATING: "KD301", StorageClass.NETWORK: "KD304, KD305 or KD306"}
 _REFERENCES = ("https://github.com/ultralytics/ultralytics/pull/20303",)
 
 
@@ -65,9 +65,10 @@ def slow_cold_reads(environment: Environment) -> Answer:
         return found(
             _finding(environment, per_s, f"the training could take {wanted:,.0f} images/s", _by(demand, per_s))
         )
-    storage_class = data_of(environment).storage.storage_class
-    if storage_class in _TOLD_BY or reads.seek_s >= HARD_DISK_AT_LEAST_S:
-        return skipped(f"{said}; what such a disk costs, {_TOLD_BY.get(storage_class, 'KD301')} says")
+    storage = data_of(environment).storage
+    if storage.is_card or storage.storage_class in _TOLD_BY or reads.seek_s >= HARD_DISK_AT_LEAST_S:
+        told_by = "KD310" if storage.is_card else _TOLD_BY.get(storage.storage_class, "KD301")
+        return skipped(f"{said}; what such a disk costs, {told_by} says")
     drawn = roofline_from_disk(environment)
     if drawn is None:
         return unknown(f"{said}; what else the images take was not measured: {why_no_roofline(environment)}")

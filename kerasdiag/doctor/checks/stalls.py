@@ -11,8 +11,11 @@ from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Sev
 
 # Below it a quota stops a process once in a while, when many threads wake together.
 THROTTLED_AT_LEAST = 0.1
+# Of the last 10 s. A machine at work has tasks that wait for a core now and then; none should wait for memory.
+CROWDED_AT_LEAST, SHORT_AT_LEAST = 0.5, 0.1
 
 _CGROUP = "https://docs.kernel.org/admin-guide/cgroup-v2.html"
+_PRESSURE = "https://docs.kernel.org/accounting/psi.html"
 
 
 @check("KD402", "stopped-by-quota", needs=("pressure",))
@@ -21,7 +24,8 @@ def stopped_by_quota(environment: Environment) -> Answer:
 
     What it finds:
         A CPU quota of the container that was used up in many of its periods, now or since the container was started, and
-        CPU time that the hypervisor gave to other virtual machines (steal).
+        CPU time that the hypervisor gave to other virtual machines (steal). A machine whose tasks waited for a core most
+        of the last 10 s, before the doctor started anything, is a note.
 
     Why it matters:
         A container that has used its quota stands still for the rest of the period, the threads that feed the GPU
@@ -58,10 +62,28 @@ def stopped_by_quota(environment: Environment) -> Answer:
         findings.append(
             _stopped(message, facts.steal, f"steal of /proc/stat over {facts.watched_s:.1f} s", environment)
         )
+    crowded = facts.stalled.get("cpu", 0.0)
+    if crowded >= CROWDED_AT_LEAST:
+        findings.append(_crowded(crowded))
     if findings:
         return found(*findings)
     return ok(
         f"the quota stopped it in {share * 100:.0f} % of the periods, {(facts.steal or 0) * 100:.0f} % of the time was stolen"
+    )
+
+
+def _crowded(share: float) -> Finding:
+    return Finding(
+        code="KD402",
+        severity=Severity.INFO,
+        message=f"Some task waited for a core in {share * 100:.0f} % of the last 10 s: others compute here.",
+        evidence=(Evidence("some avg10 of /proc/pressure/cpu", Provenance.MEASURED),),
+        remedy=Remedy(
+            "See who it is; if it is the training itself, it has more threads than cores:", ("top",), safe=True
+        ),
+        numbers={"cpu_pressure": share},
+        price=Price.unknown("how much of it falls into the training, only a profile of it tells"),
+        references=(_PRESSURE,),
     )
 
 
@@ -116,6 +138,12 @@ def short_of_memory(environment: Environment) -> Answer:
         )
         evidence = "pswpin and pswpout of /proc/vmstat, read twice"
         findings.append(_short(message, Severity.WARN, evidence, {"swapped_pages": facts.swapped_pages}))
+    short = facts.stalled.get("memory", 0.0)
+    if short >= SHORT_AT_LEAST:
+        message = f"Some task waited for memory in {short * 100:.0f} % of the last 10 s."
+        findings.append(
+            _short(message, Severity.WARN, "some avg10 of /proc/pressure/memory", {"memory_pressure": short})
+        )
     if findings:
         return found(*findings)
     if facts.oom_kills is None and facts.swapped_pages is None:
