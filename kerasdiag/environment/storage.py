@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any  # ctypes.windll exists on Windows only
 
-from kerasdiag.environment.block_devices import disk_of, find_device, slowest
+from kerasdiag.environment.block_devices import Disk, disk_of, find_device, slowest
+from kerasdiag.environment.local_disks import disk_of_drive, disk_of_path
 from kerasdiag.environment.mounts import Mount, mount_of, real_path
 from kerasdiag.environment.storage_class import StorageClass
 
@@ -90,6 +91,8 @@ def storage_of(path: str | os.PathLike[str], root: Path = Path("/")) -> StorageF
     try:
         if system == "Windows":
             return _on_windows(ntpath.abspath(os.fspath(path)), _drive_type)
+        if system == "Darwin":
+            return _on_macos(os.path.abspath(path))
         if system != "Linux":
             return StorageFacts(StorageClass.UNKNOWN, reason="not looked at on this platform")
         real = real_path(path, root)
@@ -117,11 +120,14 @@ def _of_mount(mount: Mount, root: Path) -> StorageFacts:
     if not devices:
         where = f"{mount.source} ({mount.device_number}, {mount.file_system})"
         return replace(facts, reason=f"/sys shows no block device for {where}")
-    disk = slowest([disk_of(device, root) for device in devices])
+    return _of_disk(facts, slowest([disk_of(device, root) for device in devices]))
+
+
+def _of_disk(facts: StorageFacts, disk: Disk) -> StorageFacts:
     return replace(
         facts,
         storage_class=disk.storage_class,
-        device=disk.name,
+        device=disk.name or None,
         is_usb=disk.is_usb,
         reason=disk.reason,
         rotational=disk.rotational,
@@ -181,7 +187,20 @@ def _on_windows(path: str, drive_type: Callable[[str], int]) -> StorageFacts:
         return StorageFacts(StorageClass.NETWORK, drive, reason=f"GetDriveType calls {drive} a network drive")
     if kind == _DRIVE_RAMDISK:
         return StorageFacts(StorageClass.MEMORY, drive, reason=f"GetDriveType calls {drive} a RAM disk")
-    return StorageFacts(StorageClass.UNKNOWN, drive, reason="local drives are not looked at on this platform")
+    disk = disk_of_drive(drive[:1])
+    if disk is None:
+        return StorageFacts(StorageClass.UNKNOWN, drive, reason=f"Windows does not tell which disk {drive} lies on")
+    return _of_disk(StorageFacts(StorageClass.UNKNOWN, drive), disk)
+
+
+def _on_macos(path: str) -> StorageFacts:
+    while not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    found = disk_of_path(path)
+    if found is None:
+        return StorageFacts(StorageClass.UNKNOWN, reason=f"neither df nor diskutil tells what {path} lies on")
+    source, file_system, disk = found
+    return _of_disk(StorageFacts(StorageClass.UNKNOWN, file_system=file_system, source=source), disk)
 
 
 def _drive_type(drive: str) -> int:

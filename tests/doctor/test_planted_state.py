@@ -302,3 +302,35 @@ def test_a_disk_without_inodes(free_files, status):
     """Room for bytes is not room for files."""
     cache = CacheFacts("/cache", make_storage(), 10**12, free_files)
     assert look(full_cache_disk, cache=cache, data=make_data()).status is status
+
+
+# --- KD708
+
+
+@pytest.mark.parametrize(("limit_gb", "codes"), [(4, ["KD708"]), (64, [])])
+def test_a_shuffle_buffer_larger_than_the_memory_limit(tmp_path, doctor, limit_gb, codes):  # noqa: F811
+    """10,000 images of 224x224 pixels, decoded, take 6 GB, and the container has 4."""
+    machine = nvme(tmp_path).write("sys/fs/cgroup/job/memory.max", f"{limit_gb * 10**9}\n")
+    machine.write("sys/fs/cgroup/job/memory.current", "500000000\n").write(
+        "sys/fs/cgroup/job/memory.stat", "inactive_file 0\n"
+    )
+    machine.write("proc/meminfo", "MemTotal: 128000000 kB\nMemAvailable: 120000000 kB\n")
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import tensorflow as tf\n\n\n"
+        "def load(path):\n"
+        "    image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)\n"
+        "    return tf.image.resize(image, (224, 224))\n\n\n"
+        "ds = tf.data.Dataset.list_files('photos/*.jpg').map(load, num_parallel_calls=tf.data.AUTOTUNE)\n"
+        "ds = ds.shuffle(10_000).batch(32).prefetch(tf.data.AUTOTUNE)\n"
+        "model = tf.keras.Sequential([tf.keras.layers.Flatten(), tf.keras.layers.Dense(1)])\n"
+        "model.compile('adam', 'mse')\n"
+        "model.fit(ds)\n"
+    )
+    report, _ = doctor(machine, str(script))
+    assert [finding["code"] for finding in report["findings"]] == codes
+    if codes:  # how many images there are, the script does not say
+        assert (first(report)["severity"], first(report)["numbers"]["num_bytes"]) == (
+            "warn",
+            10_000 * 224 * 224 * 3 * 4,
+        )

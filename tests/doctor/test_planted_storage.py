@@ -12,7 +12,7 @@ from machines import ATA, USB
 
 from kerasdiag.doctor.checks import CHECKS
 from kerasdiag.doctor.selection import find_check
-from kerasdiag.environment import data_files
+from kerasdiag.environment import data_files, local_disks, storage
 from kerasdiag.environment.placeholders import count_placeholders
 from kerasdiag.environment.storage import StorageClass
 from kerasdiag.findings import Status
@@ -239,3 +239,48 @@ def test_one_file_is_enough(placeholders, status):
     """A training reads all of them."""
     environment = make_environment(data=make_data(placeholders=placeholders))
     assert find_check(CHECKS, "KD307").examine(environment).status is status
+
+
+# --- Windows and macOS
+
+
+@pytest.mark.parametrize(
+    ("system", "path", "answers", "code", "words"),
+    [
+        (
+            "Windows",
+            "D:\\photos",
+            {"powershell": '{"DeviceId":"1","FriendlyName":"ST4000DM004","MediaType":3,"BusType":11}'},
+            "KD301",
+            "the hard disk ST4000DM004",
+        ),
+        (
+            "Windows",
+            "E:\\photos",
+            {"powershell": '{"DeviceId":"2","FriendlyName":"SDXC Card","MediaType":0,"BusType":12}'},
+            "KD310",
+            "the SD card SDXC Card",
+        ),
+        (
+            "Darwin",
+            "/",
+            {
+                "df": "Filesystem 512-blocks Used Available Capacity Mounted on\n//me@nas/sets 9 4 5 45% /Volumes/sets\n",
+            },
+            "KD304",
+            "(//me@nas/sets)",
+        ),
+    ],
+)
+def test_other_systems(tmp_path, doctor, monkeypatch, system, path, answers, code, words):  # noqa: F811
+    """What their tools say leads to the same findings; the rest of the machine is that of Linux."""
+    machine = nvme(tmp_path)
+    monkeypatch.setattr(local_disks, "_run", lambda command: answers.get(command[0], ""))
+    monkeypatch.setattr(storage, "_drive_type", lambda drive: 3)
+    data, real = machine.photos(), storage.storage_of
+    monkeypatch.setattr(storage.platform, "system", lambda: system)
+    monkeypatch.setattr(data_files, "storage_of", lambda name, root: real(path))
+    machine.latency_s = 0.011
+    finding = first(doctor(machine, "--data", data, "--ignore", "KD702")[0])
+    assert place(finding) == (code, "warn")
+    assert words in finding["message"]

@@ -46,7 +46,7 @@ def data_on_memory_card(environment: Environment) -> Answer:
         return ok("the data do not lie on an SD card") if storage.device else unknown(storage.reason)
     link = None if measured_reads(environment) else (CARD_BYTES_PER_S, "the interface of a card")
     cost = cost_of_reading(environment, link)
-    said = f"/sys calls {storage.device} an SD card, whose interface carries {size(CARD_BYTES_PER_S)}/s at most"
+    said = f"the system calls {storage.device} an SD card, whose interface carries {size(CARD_BYTES_PER_S)}/s at most"
     evidence = (Evidence(said, Provenance.DECLARED), *reading_evidence(environment))
     message = f"The data lie on the SD card {storage.device}{read_takes(environment)}."
     return found(

@@ -45,7 +45,7 @@ def data_behind_slow_usb(environment: Environment) -> Answer:
     if not storage.is_usb:
         return ok("the data do not lie on USB") if storage.device else unknown(storage.reason)
     if speed is None:
-        return unknown(f"{storage.device} hangs on USB, but /sys does not tell how fast the link is")
+        return unknown(f"{storage.device} hangs on USB, but the system does not tell how fast the link is")
     if speed >= USB_3_MEGABITS_PER_S:
         return ok(f"{storage.device} hangs on USB at {speed:g} Mb/s")
     bytes_per_s = speed * 1e6 / 8 * PAYLOAD_FRACTION
