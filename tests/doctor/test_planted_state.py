@@ -267,6 +267,9 @@ def test_a_switch_that_was_left_on(tmp_path, doctor):  # noqa: F811
     """The first finding is the variable."""
     machine = nvme(tmp_path)
     machine.environ["CUDA_LAUNCH_BLOCKING"] = "1"
+    assert doctor(machine, "--select", "KD501")[0]["findings"] == []  # without a GPU it changes nothing
+    machine.build().nvml = Nvml({})
+    machine.probed = ProbeFacts(version="2.21.0", gpus=("GPU:0",))
     finding = first(doctor(machine)[0])
     assert (finding["code"], finding["severity"]) == ("KD501", "warn")
     assert is_example(finding)

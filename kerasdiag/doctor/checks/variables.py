@@ -58,7 +58,7 @@ _THREADS = {
 _TENSORFLOW = "https://www.tensorflow.org/api_docs/python/tf/config/threading"
 
 
-@check("KD501", "slowing-variables", needs=("variables",))
+@check("KD501", "slowing-variables", needs=("variables",), uses=("gpus",))
 def slowing_variables(environment: Environment) -> Answer:
     """An environment variable makes every training on this machine slow.
 
@@ -79,7 +79,13 @@ def slowing_variables(environment: Environment) -> Answer:
     When to ignore:
         If it is there on purpose: for reproducible results, or while a fault is looked for.
     """
-    variables = environment.variables or {}
+    gpus = environment.gpus
+    is_for_gpus = gpus is None or gpus.is_there
+    variables = {
+        name: value
+        for name, value in (environment.variables or {}).items()
+        if is_for_gpus or not name.startswith(("CUDA_", "NVIDIA_"))
+    }
     findings = [
         _finding(one, variables[one.name])
         for one in _VARIABLES
