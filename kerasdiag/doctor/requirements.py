@@ -51,15 +51,25 @@ def unmet_requirements(packages: PackageFacts) -> list[Unmet]:
             todo += [(provider, one) for one in ("", *requirement.extras)] if provider else []
             if version is None and packages.is_declared:
                 continue
-            if version is None or version_matches(version, str(requirement.specifier)) is False:
+            if version is None or not _may_match(packages, version, str(requirement.specifier)):
                 unmet[package, name] = Unmet(package, name, str(requirement.specifier), version)
     return [unmet[key] for key in sorted(unmet)]
+
+
+def _may_match(packages: PackageFacts, version: str, wanted: str) -> bool:
+    """Whether a version is wanted; of a list, ``2.13`` may stand for each release of that series."""
+    if version_matches(version, wanted) is not False:
+        return True
+    is_series = packages.is_declared and version.count(".") < 2
+    return is_series and version_matches(f"{version}.99999", wanted) is True
 
 
 def _asked(packages: PackageFacts, package: str, extra: str) -> Iterator[Requirement]:
     required = packages.requires.get(package)
     if required is None and packages.is_declared and package in TENSORFLOW_FAMILY:
-        row = row_of("tensorflow_requires", packages.versions[package])
+        release = packages.versions[package]
+        # Of a series nobody knows which release comes, and each asks for something else.
+        row = row_of("tensorflow_requires", release) if release.count(".") >= 2 else None
         required = tuple(row["requires"]) if row else ()
     for text in required or ():
         try:

@@ -318,3 +318,17 @@ def test_a_profile_of_a_tensorflow_that_is_not_here():
     """A note with the option that looks where the training ran."""
     finding = only(look("KD106", installed(six="1.0"), profile=make_profile()))
     assert (finding.severity, finding.remedy.code) == (Severity.INFO, ("kerasdiag doctor --python EXE",))
+
+
+@pytest.mark.parametrize(
+    ("versions", "status"),
+    [
+        ({"tensorflow": "2.13.1", "keras": "2.13"}, NOT_TOLD),  # keras==2.13.*
+        ({"tensorflow": "2.13.1", "keras": "2.12"}, WARN),
+        ({"tensorflow": "2.15", "ml_dtypes": "0.3.1"}, NOT_TOLD),  # tensorflow~=2.15.0
+        ({"tensorflow": "2.15.1", "ml_dtypes": "0.5.1"}, WARN),
+    ],
+)
+def test_a_series_of_a_list_is_each_of_its_releases(versions, status):
+    """Which one pip takes, the list does not say."""
+    assert look("KD103", declared(**versions)).status is status

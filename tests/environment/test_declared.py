@@ -80,7 +80,7 @@ def test_files_that_name_files(tmp_path):
     """-r and -c in all spellings, relative to the file that names them; a circle ends."""
     files = {
         "requirements.txt": "-r sub/base.txt\n-csub/limits.txt\n--requirement=requirements.txt\n-r https://example.org/x.txt",
-        "sub/base.txt": "tensorflow==2.0.0\n--constraint limits.txt\n-r ../requirements.txt",
+        "sub/base.txt": "tensorflow==2.0.0\nnumpy\n--constraint limits.txt\n-r ../requirements.txt",
         "sub/limits.txt": "numpy==1.16.4",
     }
     assert look(tmp_path, files).versions == {"tensorflow": "2.0.0", "numpy": "1.16.4"}
@@ -284,3 +284,43 @@ def test_nonsense_never_raises(tmp_path_factory, name, text):
     with contextlib.suppress(DoctorUsageError):
         found = find_declared([str(folder / name)])
         assert all(isinstance(version, str) for version in found.versions.values())
+
+
+def test_constraints_install_nothing(tmp_path):
+    """They say in which version, not that; what is asked for without a version takes it from there."""
+    (tmp_path / "constraints.txt").write_text("tensorflow-cpu==2.14.0\nkeras-preprocessing==1.0.9\nnumpy==1.26.4\n")
+    (tmp_path / "requirements.txt").write_text("-c constraints.txt\ntensorflow==2.15.1\nnumpy\n")
+    facts = find_declared([str(tmp_path / "requirements.txt")])
+    assert dict(facts.versions) == {"tensorflow": "2.15.1", "numpy": "1.26.4"}
+    (tmp_path / "Dockerfile").write_text("RUN pip install numpy -c constraints.txt\n")
+    assert dict(find_declared([str(tmp_path / "Dockerfile")]).versions) == {"numpy": "1.26.4"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "tensorflow"),
+    [
+        ("FROM python:3.9 AS a\nARG TF=2.3.4\nRUN true\nFROM python:3.10\nARG TF=2.15.1\nRUN pip install tensorflow==$TF", "2.15.1"),
+        ("FROM python:3.9\nENV TF=2.10.1\nRUN pip install tensorflow==${TF}", "2.10.1"),
+        ("FROM python:3.9\nENV TF '2.10.1'\nENV TG='2.11.0'\nRUN pip install tensorflow==${TG}", "2.11.0"),
+        ("FROM python:3.9\nRUN pip install tensorflow==${TF:-2.10.1}", "2.10.1"),
+        ("ARG TF=2.12.0\nFROM python:3.9\nARG TF\nRUN pip install tensorflow==$TF", "2.12.0"),
+        ("ARG TF=2.12.0\nFROM python:3.9\nRUN pip install tensorflow==$TF", None),  # unknown within the stage
+        ("FROM python:3.9 AS a\nENV TF=2.12.0\nFROM a\nRUN pip install tensorflow==$TF", "2.12.0"),
+        ("FROM python:3.9\nRUN pip --no-cache-dir install tensorflow==2.10.1", "2.10.1"),
+        ("FROM python:3.9\nRUN pip install -Ur requirements.txt", "2.13.0"),
+    ],
+)  # fmt: skip
+def test_variables_and_options_of_a_dockerfile(tmp_path, lines, tensorflow):
+    """Variables end with their stage; options of pip may stand before its command."""
+    (tmp_path / "requirements.txt").write_text("tensorflow==2.13.0\n")
+    (tmp_path / "Dockerfile").write_text(lines + "\n")
+    facts = find_declared([str(tmp_path / "Dockerfile")])
+    assert facts.versions.get("tensorflow") == tensorflow
+    assert "requirements-txt" not in {*facts.versions, *facts.unpinned}
+
+
+def test_pip_within_an_environment_of_conda(tmp_path):
+    """What pip installs there is not conda's."""
+    (tmp_path / "Dockerfile").write_text("RUN conda run -n e pip install tensorflow==2.10.1 numpy==2.0.2\n")
+    facts = find_declared([str(tmp_path / "Dockerfile")])
+    assert (dict(facts.versions), facts.conda) == ({"tensorflow": "2.10.1", "numpy": "2.0.2"}, frozenset())

@@ -312,6 +312,7 @@ ENDINGS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_script_ends_while_batches_are_made(images, cache, tmp_path, ending):
     """The interpreter does not wait for a thread that waits for the interpreter."""

@@ -144,6 +144,7 @@ def test_losses_are_those_of_the_generator(images, tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
 
 
+@pytest.mark.thorough
 def test_mirrored_strategy_on_two_cpus(images, tmp_path):
     """Both ways of calling fit on two replicas; in a process of its own, because only a fresh one can split its CPU."""
     frame, folder = images

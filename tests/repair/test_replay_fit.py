@@ -113,6 +113,7 @@ def test_a_resumed_fit(make, data):
     assert model.fed == [row for epoch in directly(make(), 4)[2:] for row in rows_of(epoch)]
 
 
+@pytest.mark.thorough
 def test_mirrored_strategy(make, data, tmp_path):
     """Keras 3.6 and newer peek one iteration there, so training begins with epoch 1; set_epoch in on_train_begin begins with 0."""
     data.frame.to_csv(tmp_path / "frame.csv", index=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from kerasdiag.environment.declared.declaration import Declaration
-from kerasdiag.environment.declared.requirements_file import add_arguments, read_requirements
+from kerasdiag.environment.declared.requirements_file import add_arguments, read_constraints, read_requirements
 
 _SPEC = re.compile(r"(?:[^\s:]+::)?([A-Za-z0-9][\w.-]*)\s*(.*)")
 
@@ -29,8 +29,8 @@ def read_conda_file(file: Path, text: str, into: Declaration) -> None:
     # Python first: the markers of pip lines ask for it.
     for is_pip, item in sorted(items, key=lambda pair: pair[0]):
         if is_pip:
-            for other in add_arguments(item.split() if item.startswith("-") else [item], into):
-                read_requirements(file.parent / other, into, str(file))
+            for other, is_constraint in add_arguments(item.split() if item.startswith("-") else [item], into):
+                (read_constraints if is_constraint else read_requirements)(file.parent / other, into, str(file))
         else:
             add_conda_spec(item, into)
 

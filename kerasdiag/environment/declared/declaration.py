@@ -29,6 +29,7 @@ class Declaration:
         python: Version of Python, None where nobody says.
         system: ``sys.platform`` of the target, None where nobody says.
         environ: Environment variables that are set.
+        constraints: Version by normalised name, of what is not to be installed in another one.
         read: Files that were read, so that none is read twice.
     """
 
@@ -38,6 +39,7 @@ class Declaration:
     python: str | None = None
     system: str | None = None
     environ: dict[str, str] = field(default_factory=dict)
+    constraints: dict[str, str] = field(default_factory=dict)
     read: set[Path] = field(default_factory=set)
 
     @property
@@ -49,6 +51,12 @@ class Declaration:
         """Note a version; a later one wins, as it does for pip."""
         self.versions[canonicalize_name(name)] = version
         self.unpinned.pop(canonicalize_name(name), None)
+
+    def constrain(self) -> None:
+        """Pin what is asked for without a version to its constraint; a constraint alone installs nothing."""
+        for name, version in self.constraints.items():
+            if name in self.unpinned:
+                self.pin(name, version)
 
     def leave_open(self, name: str, why: str) -> None:
         """Note a package whose version is not stated, unless it is stated elsewhere."""

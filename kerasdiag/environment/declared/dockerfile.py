@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kerasdiag.environment.declared.conda_file import add_conda_spec, read_conda_file
 from kerasdiag.environment.declared.declaration import Declaration, read_list
-from kerasdiag.environment.declared.requirements_file import add_arguments, read_requirements
+from kerasdiag.environment.declared.requirements_file import add_arguments, read_constraints, read_requirements
 
 _INSTRUCTION = re.compile(r"\s*(FROM|ARG|ENV|RUN)\s+(.*)", re.IGNORECASE | re.DOTALL)
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
@@ -30,8 +30,7 @@ def read_dockerfile(file: Path, text: str, into: Declaration) -> None:
         if name == "FROM":
             _add_image(rest.split()[0] if rest.split() else "", into)
         elif name == "ENV":
-            pairs = re.findall(r"(\w+)=(?:\"([^\"]*)\"|(\S*))", rest) or [(*rest.split()[:1], "", *rest.split()[1:2])]
-            into.environ.update({pair[0]: pair[1] or pair[2] for pair in pairs if len(pair) == 3})
+            into.environ.update(_pairs(rest))
         elif name == "RUN":
             for words in _commands(rest):
                 _add_command(words, file, into)
@@ -39,29 +38,55 @@ def read_dockerfile(file: Path, text: str, into: Declaration) -> None:
 
 def _last_stage(text: str) -> list[tuple[str, str]]:
     """Instructions of the stages that end up in the image, with the variables filled in."""
-    variables: dict[str, str] = {}
+    before_stages: dict[str, str] = {}
+    variables = before_stages
+    variables_of: dict[str, dict[str, str]] = {}
     stages: dict[str, list[tuple[str, str]]] = {}
     stage: list[tuple[str, str]] = []
     for name, raw in _instructions(text):
-        rest = (
-            _VARIABLE.sub(lambda match: variables.get(match[1] or match[3], match[2] or ""), raw)
-            if name != "RUN"
-            else raw
-        )
+        if name == "RUN":  # a shell has variables of its own
+            rest = _filled(raw, variables, is_shell=True)
+        else:
+            rest = _filled(raw, before_stages if name == "FROM" else variables)
         if name == "ARG":
-            variable, _, value = rest.partition("=")
-            variables.setdefault(variable.strip(), value.strip().strip("\"'"))
+            variable, separator, value = rest.partition("=")
+            given = value.strip().strip("\"'") if separator else before_stages.get(variable.strip())
+            if given is not None:
+                variables[variable.strip()] = given
         elif name == "FROM":
             words = [word for word in rest.split() if not word.startswith("--")]
             base = words[0] if words else ""
             stage = [*stages[base.lower()]] if base.lower() in stages else [("FROM", base)]
+            variables = dict(variables_of.get(base.lower(), {}))
+            own = [str(len({id(one) for one in stages.values()}))]
             if len(words) >= 3 and words[1].lower() == "as":
-                stages[words[2].lower()] = stage
-            stages[str(len(stages))] = stage
+                own.append(words[2].lower())
+            for called in own:
+                stages[called], variables_of[called] = stage, variables
         else:
-            filled = _VARIABLE.sub(lambda match: variables.get(match[1] or match[3], match[0]), rest)
-            stage.append((name, filled))
+            if name == "ENV":
+                variables.update(_pairs(rest))
+            stage.append((name, rest))
     return stage
+
+
+def _filled(text: str, variables: Mapping[str, str], *, is_shell: bool = False) -> str:
+    """The text with its variables filled in; what is not known is empty, but in a shell stays as it is."""
+
+    def value(match: re.Match[str]) -> str:
+        known = variables.get(match[1] or match[3])
+        return known or match[2] or (match[0] if is_shell and match[2] is None else "")
+
+    return _VARIABLE.sub(value, text)
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Variables of an ENV line: ``A=1 B="2"``, or ``A 1``."""
+    pairs = re.findall(r"(\w+)=(?:\"([^\"]*)\"|'([^']*)'|(\S*))", text)
+    words = text.split(maxsplit=1)
+    if not pairs and len(words) == 2:
+        return {words[0]: words[1]}
+    return {name: "".join(values) for name, *values in pairs}
 
 
 def _instructions(text: str) -> Iterator[tuple[str, str]]:
@@ -141,16 +166,17 @@ def _protected(text: str) -> str:
 def _add_command(words: list[str], file: Path, into: Declaration) -> None:
     for place, word in enumerate(words):
         program = word.rpartition("/")[2]
-        is_install = words[place + 1 : place + 2] == ["install"]
-        if re.fullmatch(r"pip[\d.]*", program) and is_install:
-            for other in add_arguments(words[place + 2 :], into):
+        rest = words[place + 1 :]
+        command = next((at for at, one in enumerate(rest) if not one.startswith("-")), len(rest))
+        if re.fullmatch(r"pip[\d.]*", program) and rest[command : command + 1] == ["install"]:
+            for other, is_constraint in add_arguments(rest[command + 1 :], into):
                 beside = next(
                     (one for one in (file.parent / other, file.parent / Path(other).name) if one.is_file()), None
                 )
                 if beside is not None:
-                    read_requirements(beside, into, str(file))
+                    (read_constraints if is_constraint else read_requirements)(beside, into, str(file))
             return
-        if program in ("conda", "mamba", "micromamba"):
+        if program in ("conda", "mamba", "micromamba") and "run" not in rest[:1]:  # conda run -n env pip install
             _add_conda(words[place + 1 :], file, into)
             return
 

@@ -32,6 +32,7 @@ def find_declared(paths: Sequence[str]) -> PackageFacts:
     # What names a Python comes first: the markers of the others ask for it.
     for path in sorted(paths, key=_names_no_python):
         _read(Path(path).expanduser(), declared)
+    declared.constrain()
     names = " and ".join(Path(path).name for path in paths)
     facts = declared_packages(declared.versions, declared.unpinned, declared.interpreter, names, declared.environ)
     return dataclasses.replace(facts, conda=frozenset(declared.conda))

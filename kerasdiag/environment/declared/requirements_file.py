@@ -15,7 +15,8 @@ _WITH_VALUE = {
     "--retries", "--no-binary", "--only-binary", "--progress-bar", "--src", "--log", "--cert", "--abi",
     "--implementation", "--upgrade-strategy", "--global-option", "--config-settings", "-C",
 }  # fmt: skip
-_NAMES_A_FILE = ("-r", "--requirement", "-c", "--constraint", "--requirements")
+_CONSTRAINTS = ("-c", "--constraint")
+_NAMES_A_FILE = ("-r", "--requirement", "--requirements", *_CONSTRAINTS)
 _EDITABLE = ("-e", "--editable")
 
 
@@ -39,30 +40,49 @@ def read_requirements(file: Path, into: Declaration, named_by: str = "-r") -> No
         if option in _NAMES_A_FILE or re.match(r"-[rc]\S", words[0]):
             other = value or " ".join(words[1:]) if option in _NAMES_A_FILE else words[0][2:]
             if other and "://" not in other:
-                read_requirements(file.parent / other, into, str(file))
+                is_constraint = option in _CONSTRAINTS or words[0].startswith("-c")
+                (read_constraints if is_constraint else read_requirements)(file.parent / other, into, str(file))
         elif option in _EDITABLE:
             into.add_requirement(value or " ".join(words[1:]))
         elif not line.startswith("-"):
             into.add_requirement(re.split(r"\s--?[a-z]", line)[0].strip())
 
 
-def add_arguments(words: Sequence[str], into: Declaration) -> list[str]:
-    """Note what ``pip install WORDS`` installs; returns the requirements files that it names."""
+def read_constraints(file: Path, into: Declaration, named_by: str = "-c") -> None:
+    """Read a file of constraints, which say in which version something is installed, not that it is.
+
+    Args:
+        file: The file.
+        into: Where they are noted.
+        named_by: Who names the file.
+
+    Raises:
+        DoctorUsageError: It, or one that it names, cannot be read.
+    """
+    own = Declaration(python=into.python, system=into.system, read=into.read)
+    read_requirements(file, own, named_by)
+    into.constraints.update(own.versions)
+
+
+def add_arguments(words: Sequence[str], into: Declaration) -> list[tuple[str, bool]]:
+    """Note what ``pip install WORDS`` installs; returns the files that it names, and whether each holds constraints."""
     files = []
     arguments = iter(words)
     for word in arguments:
         option, _, value = word.partition("=")
         if option in _NAMES_A_FILE:
-            files.append(value or next(arguments, ""))
+            files.append((value or next(arguments, ""), option in _CONSTRAINTS))
         elif option in _EDITABLE:
             into.add_requirement(value or next(arguments, ""))
         elif re.match(r"-[rc]\S", word):
-            files.append(word[2:])
+            files.append((word[2:], word.startswith("-c")))
+        elif re.fullmatch(r"-[A-Zaq-z]+r", word):  # -Ur
+            files.append((next(arguments, ""), False))
         elif word in _WITH_VALUE:
             next(arguments, None)
         elif word and not word.startswith("-") and word != ".":
             into.add_requirement(word)
-    return [file for file in files if file and "://" not in file]
+    return [(file, is_constraint) for file, is_constraint in files if file and "://" not in file]
 
 
 def _lines(text: str) -> Iterator[str]:
