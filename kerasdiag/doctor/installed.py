@@ -10,6 +10,8 @@ from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Sev
 from kerasdiag.version_facts import Entry
 
 TENSORFLOW_FAMILY = (*TENSORFLOW_NAMES, *NIGHTLY_NAMES, "tensorflow-cpu-aws")
+# Builds by others, whose versions the tables do not know.
+_OTHER_BUILDS = (*NIGHTLY_NAMES, "tensorflow-rocm", "intel-tensorflow", "tensorflow-directml")
 
 
 def packages_of(environment: Environment) -> PackageFacts:
@@ -21,6 +23,9 @@ def packages_of(environment: Environment) -> PackageFacts:
 
 def absent(packages: PackageFacts, *names: str) -> Answer:
     """Say that none of these is there: fine where packages are installed, unknown where only lists are."""
+    other = next((name for name in _OTHER_BUILDS if name in packages.versions), "") if "tensorflow" in names else ""
+    if other:
+        return unknown(f"{other} {packages.versions[other]} is no release of TensorFlow that is known here")
     if not packages.is_declared:
         return ok(f"{names[0]} is not installed")
     for name in names:

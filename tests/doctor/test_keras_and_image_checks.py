@@ -180,3 +180,12 @@ def test_commands_name_the_python_that_was_looked_at():
     facts = {"pip": "/env/bin/python -m pip", "place": "the interpreter /env/bin/python"}
     packages = make_packages(tensorflow="2.10.1", numpy="2.0.2", facts=facts)
     assert only(look("KD104", packages)).remedy.code == ('/env/bin/python -m pip install "numpy<2"',)
+
+
+def test_python_3_6_has_no_newer_pillow():
+    """A command that pip refuses is no remedy."""
+    packages = installed(
+        pillow="8.4.0", jpeg="libjpeg.9.dylib", keras="2.6.0", tensorflow="2.6.2", interpreter=Interpreter("3.6.15")
+    )
+    remedy = only(look("KD109", packages)).remedy
+    assert (remedy.code, "need Python 3.7" in remedy.text) == ((), True)

@@ -332,3 +332,11 @@ def test_a_profile_of_a_tensorflow_that_is_not_here():
 def test_a_series_of_a_list_is_each_of_its_releases(versions, status):
     """Which one pip takes, the list does not say."""
     assert look("KD103", declared(**versions)).status is status
+
+
+@pytest.mark.parametrize("name", ["tensorflow_rocm", "tf_nightly", "intel_tensorflow"])
+@pytest.mark.parametrize("code", ["KD104", "KD107"])
+def test_other_builds_of_tensorflow(code, name):
+    """They are there, and what they fit is not known."""
+    answer = look(code, installed(**{name: "2.14.0", "numpy": "2.0.0", "keras": "2.15.0"}))
+    assert answer.status is NOT_TOLD

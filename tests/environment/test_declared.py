@@ -324,3 +324,17 @@ def test_pip_within_an_environment_of_conda(tmp_path):
     (tmp_path / "Dockerfile").write_text("RUN conda run -n e pip install tensorflow==2.10.1 numpy==2.0.2\n")
     facts = find_declared([str(tmp_path / "Dockerfile")])
     assert (dict(facts.versions), facts.conda) == ({"tensorflow": "2.10.1", "numpy": "2.0.2"}, frozenset())
+
+
+def test_optional_packages_of_a_lock(tmp_path):
+    """An extra decides which of them is installed; those that are not optional are."""
+    one = '[[package]]\nname = "{}"\nversion = "2.10.{}"\noptional = {}\n\n'
+    text = (
+        one.format("tensorflow", 1, "true")
+        + one.format("tensorflow-macos", 0, "true")
+        + one.format("keras", 0, "false")
+    )
+    (tmp_path / "poetry.lock").write_text(text)
+    facts = find_declared([str(tmp_path / "poetry.lock")])
+    assert dict(facts.versions) == {"keras": "2.10.0"}
+    assert set(facts.unpinned) == {"tensorflow", "tensorflow-macos"}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from kerasdiag.compat import version_matches
 from kerasdiag.demand import demand_of
 from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
 from kerasdiag.doctor.costs import Cost, cost_of
 from kerasdiag.doctor.installed import absent, finding, install, is_in, packages_of, stated
 from kerasdiag.doctor.wording import size
 from kerasdiag.environment.facts import Environment
-from kerasdiag.findings import Evidence, Price, Provenance, Severity
+from kerasdiag.findings import Evidence, Price, Provenance, Remedy, Severity
 from kerasdiag.input_identity import IMAGE_DATA_GENERATOR, PY_DATASET, PYTHON_GENERATOR
 from kerasdiag.version_facts import entry
 
@@ -58,6 +59,8 @@ def slow_jpeg_library(environment: Environment) -> Answer:
     if library:
         evidence = (*evidence, Evidence(f"the wheel carries {library}", Provenance.DECLARED))
     remedy = install(packages, "Later wheels carry libjpeg-turbo:", "pillow>=9.0.0")
+    if version_matches(packages.interpreter.version or "", "<3.7") is True:
+        remedy = Remedy("Wheels with libjpeg-turbo need Python 3.7; autofix decodes each image once only.")
     entries = (fault, slow) if is_in(version, slow) else (fault,)
     cost = _cost_of_decoding(environment, fault["more_s_per_byte"])
     one = finding("KD109", cost.severity, message, evidence, remedy, cost.price.basis, *entries)

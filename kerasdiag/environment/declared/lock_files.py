@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from kerasdiag.environment.declared.declaration import Declaration
 
 _TABLE = re.compile(r"\[\[packages?\]\]")
-_FIELD = re.compile(r"""(name|version|markers?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)')""")
+_FIELD = re.compile(r"""(name|version|markers?|optional)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|(true)\b)""")
 
 
 def read_toml_lock(text: str, into: Declaration) -> None:
@@ -24,7 +24,9 @@ def read_toml_lock(text: str, into: Declaration) -> None:
             listed.setdefault(package["name"], []).append(package)
     for name, packages in listed.items():
         versions = sorted({package["version"] for package in packages if package.get("version")})
-        if len(versions) > 1:
+        if all("optional" in package for package in packages):
+            into.leave_open(name, f"{name} is locked as optional: an extra decides whether it is installed")
+        elif len(versions) > 1:
             into.leave_open(name, f"{name} is locked to {' and '.join(versions)}, each for another platform")
         elif versions:
             marker = packages[0].get("markers") or packages[0].get("marker") or ""
@@ -68,7 +70,7 @@ def _packages(text: str) -> Iterator[dict[str, str]]:
         elif package is not None:
             match = _FIELD.match(line)
             if match:
-                value = match[2].replace('\\"', '"') if match[2] is not None else match[3]
+                value = match[2].replace('\\"', '"') if match[2] is not None else match[3] or match[4]
                 package.setdefault(match[1], value)
     if package:
         yield package
