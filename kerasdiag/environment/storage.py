@@ -57,7 +57,9 @@ class StorageFacts:
     @property
     def is_google_drive(self) -> bool:
         """Whether it is Google Drive, mounted as Colab does it or by Google's own programs."""
-        return "drive" in (self.source, self.file_system.removeprefix("fuse.")) or "drivefs" in self.file_system
+        if not self.file_system.startswith("fuse"):
+            return False  # of anything else, "drive" may be the name of a share
+        return self.source == "drive" or self.file_system in ("fuse.drive", "fuse.drivefs")
 
 
 _NETWORK = (StorageClass.NETWORK, "reads go through a network")

@@ -8,7 +8,7 @@ from doctor.fake_nvml import Nvml
 from doctor.test_planted import doctor, first, is_example, nvme  # noqa: F401 - a fixture
 
 from kerasdiag.doctor import collect
-from kerasdiag.doctor.checks.cache_disk import full_cache_disk
+from kerasdiag.doctor.checks.cache_disk import STORE_FILES, full_cache_disk
 from kerasdiag.doctor.checks.limits import little_shared_memory, slowed_processor
 from kerasdiag.doctor.checks.scanners import SLOW_OPEN_S, scanned_reads
 from kerasdiag.doctor.checks.stalls import THROTTLED_AT_LEAST, short_of_memory, stopped_by_quota
@@ -22,6 +22,7 @@ from kerasdiag.environment.storage import StorageClass
 from kerasdiag.environment.system import SystemFacts
 from kerasdiag.environment.tensorflow_probe import ProbeFacts
 from kerasdiag.findings import Status
+from kerasdiag.repair.conversion.job import SHARDS_WANTED
 
 OK, INFO, WARN, ERROR, SKIPPED, NOT_TOLD, CRASHED = Status
 DEFENDER = {"Microsoft Defender for Endpoint": "wdavdaemon"}
@@ -249,7 +250,8 @@ def test_the_lowest_clock(tmp_path, doctor):  # noqa: F811
         ({"governor": "powersave", "governor_driver": "amd-pstate-epp"}, SystemFacts(), OK),
         ({"governor": "powersave"}, SystemFacts(), OK),
         ({"governor": "schedutil", "governor_driver": "acpi-cpufreq"}, SystemFacts(), OK),
-        ({}, SystemFacts(), OK),
+        ({}, SystemFacts(), NOT_TOLD),
+        ({}, SystemFacts("Windows"), NOT_TOLD),
         ({}, SystemFacts("Darwin", is_translated=None), NOT_TOLD),
         ({}, SystemFacts("Darwin", is_translated=True), WARN),
         ({}, SystemFacts("Darwin", "arm64", is_translated=False), OK),
@@ -300,9 +302,10 @@ def test_one_thread_on_one_core_is_right():
     assert look(slowing_variables, cores=1, variables={"TF_NUM_INTRAOP_THREADS": "1"}).status is OK
 
 
-@pytest.mark.parametrize(("free_files", "status"), [(None, OK), (100, OK), (99, WARN), (0, WARN)])
+@pytest.mark.parametrize(("free_files", "status"), [(None, OK), (STORE_FILES, OK), (STORE_FILES - 1, WARN), (0, WARN)])
 def test_a_disk_without_inodes(free_files, status):
     """Room for bytes is not room for files."""
+    assert STORE_FILES >= SHARDS_WANTED + 50
     cache = CacheFacts("/cache", make_storage(), 10**12, free_files)
     assert look(full_cache_disk, cache=cache, data=make_data()).status is status
 

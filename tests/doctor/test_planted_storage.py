@@ -91,6 +91,8 @@ def test_files_that_come_from_elsewhere(tmp_path, doctor, code):  # noqa: F811
         ("9p", "none", False, False),
         ("fuse", "drive", False, True),
         ("fuse.drivefs", "drivefs", False, True),
+        ("virtiofs", "drive", False, False),  # a share of that name
+        ("9p", "drive", False, False),
         ("ext4", "/dev/sda1", False, False),
     ],
 )

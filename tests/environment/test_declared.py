@@ -338,3 +338,21 @@ def test_optional_packages_of_a_lock(tmp_path):
     facts = find_declared([str(tmp_path / "poetry.lock")])
     assert dict(facts.versions) == {"keras": "2.10.0"}
     assert set(facts.unpinned) == {"tensorflow", "tensorflow-macos"}
+
+
+def test_a_list_that_is_a_constraint_as_well(tmp_path):
+    """As pip-tools writes them: dev.txt is constrained by requirements.txt, and both are installed."""
+    (tmp_path / "requirements.txt").write_text("tensorflow==2.15.1\n")
+    (tmp_path / "dev.txt").write_text("-c requirements.txt\npytest==8.0.0\n")
+    facts = find_declared([str(tmp_path / "dev.txt"), str(tmp_path / "requirements.txt")])
+    assert dict(facts.versions) == {"tensorflow": "2.15.1", "pytest": "8.0.0"}
+
+
+def test_constraints_that_name_constraints(tmp_path):
+    """All of them hold; a circle ends."""
+    (tmp_path / "a.txt").write_text("-c b.txt\nnumpy==1.26.4\n")
+    (tmp_path / "b.txt").write_text("-c a.txt\n-r c.txt\n")
+    (tmp_path / "c.txt").write_text("keras==2.15.0\n")
+    (tmp_path / "requirements.txt").write_text("-c a.txt\nkeras\nnumpy\n")
+    facts = find_declared([str(tmp_path / "requirements.txt")])
+    assert dict(facts.versions) == {"keras": "2.15.0", "numpy": "1.26.4"}

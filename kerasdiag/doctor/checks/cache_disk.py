@@ -7,7 +7,8 @@ from kerasdiag.doctor.wording import size
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
 
-_FILES = 100  # records, index, certificate, lock
+# The shards that a conversion makes at most, and what lies beside them; a test compares it with the conversion.
+STORE_FILES = 600
 _CHANNELS = 3
 _USUAL_SIDE = 224  # where nobody says how large the training sees its images
 
@@ -40,7 +41,7 @@ def full_cache_disk(environment: Environment) -> Answer:
     sides, said_by = _target_size(environment)
     needed = data.count * sides[0] * sides[1] * _CHANNELS
     room = f"the disk under {cache.folder} has {size(cache.free_bytes)} free"
-    if cache.free_files is not None and cache.free_files < _FILES:
+    if cache.free_files is not None and cache.free_files < STORE_FILES:
         return found(_without_files(cache.folder, cache.free_files))
     if needed <= cache.free_bytes:
         return ok(f"a store needs {size(needed)} ({said_by}), {room}")
@@ -70,8 +71,8 @@ def _without_files(folder: str, free_files: int) -> Finding:
     return Finding(
         code="KD311",
         severity=Severity.WARN,
-        message=f"A store needs up to {_FILES} files, and {said}.",
-        evidence=(Evidence("its file system has no more inodes", Provenance.MEASURED),),
+        message=f"A store needs up to {STORE_FILES} files, and {said}.",
+        evidence=(Evidence("inodes that its file system has left for this user", Provenance.MEASURED),),
         remedy=Remedy(
             "Let it write to another disk, or delete small files:",
             ("export KERASDIAG_CACHE_DIR=/path/on/another/disk", "df -i"),

@@ -46,7 +46,7 @@ def invisible_gpu(environment: Environment) -> Answer:
     """
     gpus, packages = _facts(environment)
     if not gpus.is_there:
-        if gpus.cards is None and gpus.remark:
+        if gpus.cards is None and gpus.driver_version is None and gpus.remark:
             return unknown(f"no NVIDIA GPU can be seen: {gpus.remark}")
         return ok(f"no NVIDIA GPU is seen: {gpus.remark}" if gpus.remark else "the machine has no NVIDIA GPU")
     if packages.tensorflow is None:

@@ -16,8 +16,8 @@ from kerasdiag.doctor.wording import size
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Evidence, Finding, Provenance
 
-# Interfaces of the SD standard: UHS-I carries 104 MB/s at most. Cards give less, most of them much less.
-CARD_BYTES_PER_S = 104e6
+# What UHS-I carries, the interface of most readers; UHS-II and later ones carry more, most cards give less.
+UHS_I_BYTES_PER_S = 104e6
 
 
 @check("KD310", "data-on-memory-card", needs=("data",), uses=("reads", "throughput", "profile"))
@@ -29,7 +29,7 @@ def data_on_memory_card(environment: Environment) -> Answer:
         looks at its link, and KD303 at what it gives.
 
     Why it matters:
-        A card has no moving arm, but a slow controller: it gives 10 to 100 MB a second, and a few hundred to a few
+        A card has no moving arm, but a slow controller: most give 10 to 100 MB a second, and a few hundred to a few
         thousand single files. An SSD gives ten times that.
 
     Example:
@@ -44,9 +44,11 @@ def data_on_memory_card(environment: Environment) -> Answer:
     storage = data_of(environment).storage
     if not storage.is_card:
         return ok("the data do not lie on an SD card") if storage.device else unknown(storage.reason)
-    link = None if measured_reads(environment) else (CARD_BYTES_PER_S, "the interface of a card")
+    link = None if measured_reads(environment) else (UHS_I_BYTES_PER_S, "UHS-I")
     cost = cost_of_reading(environment, link)
-    said = f"the system calls {storage.device} an SD card, whose interface carries {size(CARD_BYTES_PER_S)}/s at most"
+    said = f"the system calls {storage.device} an SD card"
+    if link:
+        said += f"; through UHS-I, the interface of most, come {size(UHS_I_BYTES_PER_S)}/s"
     evidence = (Evidence(said, Provenance.DECLARED), *reading_evidence(environment))
     message = f"The data lie on the SD card {storage.device}{read_takes(environment)}."
     return found(

@@ -31,6 +31,7 @@ class Declaration:
         environ: Environment variables that are set.
         constraints: Version by normalised name, of what is not to be installed in another one.
         read: Files that were read, so that none is read twice.
+        read_as_constraints: The same of files of constraints: one may be a list of packages as well.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -41,6 +42,7 @@ class Declaration:
     environ: dict[str, str] = field(default_factory=dict)
     constraints: dict[str, str] = field(default_factory=dict)
     read: set[Path] = field(default_factory=set)
+    read_as_constraints: set[Path] = field(default_factory=set)
 
     @property
     def interpreter(self) -> Interpreter:

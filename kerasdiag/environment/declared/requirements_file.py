@@ -59,9 +59,10 @@ def read_constraints(file: Path, into: Declaration, named_by: str = "-c") -> Non
     Raises:
         DoctorUsageError: It, or one that it names, cannot be read.
     """
-    own = Declaration(python=into.python, system=into.system, read=into.read)
+    seen = into.read_as_constraints
+    own = Declaration(python=into.python, system=into.system, read=seen, read_as_constraints=seen)
     read_requirements(file, own, named_by)
-    into.constraints.update(own.versions)
+    into.constraints.update({**own.constraints, **own.versions})
 
 
 def add_arguments(words: Sequence[str], into: Declaration) -> list[tuple[str, bool]]:
