@@ -108,14 +108,16 @@ def find_other_python(path: str, asking: Callable[[Path], Asked | None] = ask) -
     if config.get("include-system-site-packages", "").lower() == "true":
         prefixes.append(Path(asked.prefix) if asked else Path(config.get("home", "")).parent)
     version = asked.version if asked else _version_from_layout(prefix, config)
-    found = {os.path.realpath(folder): folder for folder in reversed([*_site_folders(prefixes, version)])}
+    system = asked.system if asked else ("win32" if (prefix / "Scripts").is_dir() else None)
+    is_alone = bool(config) and len(prefixes) == 1  # a virtual environment sees nothing else
+    of_user = [] if asked is None or is_alone else _user_folders(asked)
+    found = {os.path.realpath(folder): folder for folder in reversed([*of_user, *_site_folders(prefixes, version)])}
     folders = list(reversed(found.values()))  # lib64 is mostly a link to lib
     if asked is None and not folders:
         raise DoctorUsageError(
             f"--python {path}: this is neither an interpreter that starts nor the folder of a virtual or conda "
             "environment. Name one, such as .venv or .venv/bin/python."
         )
-    system = asked.system if asked else ("win32" if (prefix / "Scripts").is_dir() else None)
     here = Interpreter.here()
     interpreter = Interpreter(
         version, system, here.machine if asked else None, asked.implementation if asked else here.implementation
@@ -172,6 +174,19 @@ def _site_folders(prefixes: list[Path], version: str | None) -> Iterator[Path]:
                     continue  # two versions share a prefix, such as /usr
                 yield folder
                 yield from _path_lines(folder)
+
+
+def _user_folders(asked: Asked) -> list[Path]:
+    """Where ``pip install --user`` puts the packages of such a Python, in the home of whoever asks."""
+    if os.environ.get("PYTHONNOUSERSITE") or asked.system == "win32":
+        return []  # of Windows the folder has another name for each way in which Python was installed
+    minor = ".".join(asked.version.split(".")[:2])
+    base = os.environ.get("PYTHONUSERBASE")
+    if asked.system == "darwin" and not base:
+        folder = Path.home() / "Library" / "Python" / minor / "lib" / "python" / "site-packages"
+    else:
+        folder = Path(base or Path.home() / ".local") / "lib" / f"python{minor}" / "site-packages"
+    return [folder, *_path_lines(folder)] if _is_folder(folder) else []
 
 
 def _path_lines(folder: Path) -> Iterator[Path]:

@@ -140,6 +140,14 @@ def test_what_needs_scipy(keras, end):
     assert only(look("KD110", installed(keras=keras, pillow="12.0"))).message.endswith(end)
 
 
+@pytest.mark.parametrize(("legacy", "named"), [(True, "tf-keras 2.21.0"), (False, "keras 3.15.1")])
+def test_whose_generator_needs_scipy(legacy, named):
+    """TF_USE_LEGACY_KERAS says which of two is meant."""
+    versions = {"tensorflow": "2.21.0", "keras": "3.15.1", "tf_keras": "2.21.0", "pillow": "12.0"}
+    packages = installed(legacy=legacy, runs=("tf-keras",), **versions)
+    assert named in only(look("KD110", packages)).message
+
+
 @pytest.mark.parametrize(
     ("versions", "status"),
     [

@@ -79,6 +79,18 @@ def test_old_iterators(version, runs, data, status):
     assert look("KD102", packages, profile=profile).status is status
 
 
+def test_a_tensorflow_that_asks_for_old_iterators():
+    """2.1.4 takes 1.1.0 only: nothing to type that pip would refuse."""
+    requires = {"tensorflow": ("keras_preprocessing==1.1.0",)}
+    packages = installed(tensorflow="2.1.4", keras_preprocessing="1.1.0", runs=("tensorflow",), requires=requires)
+    remedy = only(look("KD102", packages)).remedy
+    assert "tensorflow 2.1.4 asks for keras-preprocessing==1.1.0" in remedy.text
+    assert not remedy.code
+    open_end = {"tensorflow": ("keras_preprocessing>=1.0.5",)}
+    packages = installed(tensorflow="2.0.0", keras_preprocessing="1.1.0", runs=("tensorflow",), requires=open_end)
+    assert only(look("KD102", packages)).remedy.code == ('pip install "keras-preprocessing==1.1.2"',)
+
+
 # --- KD103: requirements
 
 
@@ -295,6 +307,33 @@ def test_several_tensorflows(versions, requires, status):
         uninstall, again = only(answer).remedy.code
         assert uninstall.startswith("pip uninstall -y tensorflow ")
         assert again == f'pip install "tensorflow=={versions["tensorflow"]}"'
+
+
+@pytest.mark.parametrize("system", ["linux", "win32", "darwin", None])
+def test_lists_for_several_systems(system):
+    """A lock file names the packages of all systems; each is installed on its own only."""
+    versions = {"tensorflow": "2.15.1", "tensorflow_macos": "2.14.1", "tensorflow_intel": "2.15.1"}
+    status = ERROR if system == "darwin" else OK  # there two versions meet
+    assert look("KD106", declared(python="3.11.7", system=system, **versions)).status is status
+
+
+def test_lists_with_two_tensorflows():
+    """The same without packages of one system: both are installed everywhere."""
+    assert (
+        look("KD106", declared(tensorflow="2.12.0", tensorflow_cpu="2.11.0", system="linux", python="3.9")).status
+        is ERROR
+    )
+
+
+def test_one_part_of_two_packages():
+    """On Windows tensorflow and tensorflow-cpu hold nothing but the requirement of tensorflow-intel."""
+    names = ("tensorflow", "tensorflow-cpu")
+    versions = {"tensorflow": "2.15.1", "tensorflow_cpu": "2.15.1", "tensorflow_intel": "2.15.1"}
+    requires = dict.fromkeys(names, ("tensorflow-intel==2.15.1 ; platform_system == 'Windows'",))
+    python = Interpreter("3.11.7", "win32", "AMD64")
+    assert look("KD106", installed(requires=requires, interpreter=python, **versions)).status is OK
+    del versions["tensorflow_intel"]
+    assert look("KD106", installed(interpreter=python, **versions)).status is WARN
 
 
 @pytest.mark.parametrize(

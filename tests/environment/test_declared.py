@@ -216,6 +216,29 @@ def test_dockerfile(tmp_path):
     assert (found.interpreter.version, found.interpreter.system, found.wants_legacy_keras) == ("3.7", "linux", True)
 
 
+def test_lines_of_a_heredoc_go_on(tmp_path):
+    """As in any shell; a command that was broken into lines is one command."""
+    docker = "FROM python:3.9\nRUN <<EOF\nset -e\npip install \\\n    numpy==1.26.4 \\\n    scipy==1.9.0\nEOF\n"
+    assert look(tmp_path, {"Dockerfile": docker}).versions == {"numpy": "1.26.4", "scipy": "1.9.0"}
+
+
+@pytest.mark.parametrize("option", ["-f environment.yml", "--file environment.yml", "--file=docker/environment.yml"])
+def test_environment_files_of_an_image(tmp_path, option):
+    """conda env create names its file in several ways."""
+    files = {"Dockerfile": f"FROM continuumio/miniconda3\nRUN conda env create {option}\n"}
+    files["environment.yml"] = "dependencies:\n  - python=3.9\n  - numpy=1.26.4\n"
+    found = look(tmp_path, files, "Dockerfile")
+    assert (found.versions, found.interpreter.version) == ({"numpy": "1.26.4"}, "3.9")
+
+
+def test_list_of_conda(tmp_path):
+    """conda install --file takes a package as conda writes it on each line, and explicit lists hold addresses."""
+    files = {"Dockerfile": "FROM scratch\nRUN conda install -y --file packages.txt\n"}
+    files["packages.txt"] = "@EXPLICIT\n# comment\nnumpy=1.26.4=py39_0\nscipy\n"
+    found = look(tmp_path, files, "Dockerfile")
+    assert (dict(found.versions), set(found.unpinned)) == ({"numpy": "1.26.4"}, {"scipy"})
+
+
 @pytest.mark.parametrize(
     ("image", "python", "tensorflow"),
     [

@@ -55,6 +55,36 @@ def test_system_packages_where_they_are_let_in(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("system", "environ", "folder"),
+    [
+        ("linux", {}, ".local/lib/python3.9/site-packages"),
+        ("darwin", {}, "Library/Python/3.9/lib/python/site-packages"),
+        ("linux", {"PYTHONUSERBASE": "base"}, "base/lib/python3.9/site-packages"),
+        ("linux", {"PYTHONNOUSERSITE": "1"}, None),
+        ("win32", {}, None),
+    ],
+)
+def test_packages_of_the_user(tmp_path, monkeypatch, system, environ, folder):
+    """Those of pip install --user come first, but not in a virtual environment, nor of a Python that does not start."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, value in environ.items():
+        monkeypatch.setenv(name, str(tmp_path / value))
+    for place in (".local/lib/python3.9", "Library/Python/3.9/lib/python", "base/lib/python3.9"):
+        write(tmp_path, f"{place}/site-packages/x")
+    write(tmp_path, "usr/lib/python3.9/site-packages/x")
+    executable = str(write(tmp_path, "usr/bin/python3.9"))
+
+    def answering(path):
+        return Asked("3.9.18", system, "cpython", str(tmp_path / "usr"), executable)
+
+    own = str(tmp_path / "usr/lib/python3.9/site-packages")
+    assert find_other_python(executable, answering).search_path == ((str(tmp_path / folder), own) if folder else (own,))
+    assert find_other_python(executable, silent).search_path == (own,)
+    write(tmp_path, "usr/pyvenv.cfg", "version = 3.9.18\n")
+    assert find_other_python(executable, answering).search_path == (own,)
+
+
+@pytest.mark.parametrize(
     ("files", "named", "version", "system", "folder"),
     [
         (["Scripts/python.exe", "Lib/site-packages/x", ("pyvenv.cfg", "version_info = 3.10.11.final.0")], "", "3.10.11", "win32", "Lib/site-packages"),

@@ -116,7 +116,9 @@ def affine_without_scipy(environment: Environment) -> Answer:
     data = environment.profile.training_input if environment.profile else None
     if data is not None:
         return skipped(f"the training of the profile ran on its input ({data.kind}) as it is")
-    keras = packages.generators[0]
+    # Of several the one behind tf.keras: TF_USE_LEGACY_KERAS may name it.
+    behind = (one for one in packages.generators if packages.keras and one.package == packages.keras[0])
+    keras = next(behind, packages.generators[0])
     always = entry("scipy-always")
     fault = always if is_in(keras.version, always) else entry("scipy-for-affine")
     where = "." if fault is always else " if it rotates, shifts, shears or zooms."

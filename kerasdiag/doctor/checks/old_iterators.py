@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from kerasdiag.doctor.check import Answer, check, found, ok
 from kerasdiag.doctor.installed import absent, finding, install, is_in, packages_of, stated
+from kerasdiag.doctor.requirements import unmet_requirements
 from kerasdiag.environment.facts import Environment
-from kerasdiag.findings import Severity
+from kerasdiag.environment.packages import PackageFacts
+from kerasdiag.findings import Remedy, Severity
 from kerasdiag.version_facts import entry
 
 _NO_PRICE = "nobody has measured it; it shows as warnings and open files, not as time"
@@ -29,7 +33,8 @@ def old_image_iterators(environment: Environment) -> Answer:
         tf.keras only if tensorflow.keras was imported first.
 
     Fix:
-        pip install "keras-preprocessing==1.1.2". TensorFlow 2.1.4 asks for exactly 1.1.0; take another release then.
+        pip install "keras-preprocessing==1.1.2". Some TensorFlows ask for another one;
+        the remedy says so (2.1.4 wants 1.1.0).
 
     When to ignore:
         If nothing warns about a generator that may duplicate your data, and no training ends with too many open files.
@@ -53,6 +58,16 @@ def old_image_iterators(environment: Environment) -> Answer:
         "Sequences of tf.keras only if tensorflow.keras was imported first."
     )
     severity = Severity.WARN if by_processes else Severity.INFO
-    remedy = install(packages, "The last release closes its files:", f"keras-preprocessing=={fault['last']}")
+    remedy = _remedy(packages, fault["last"])
     seen = stated(packages, "keras-preprocessing", *(one.package for one in runs_it))
     return found(finding("KD102", severity, message, seen, remedy, _NO_PRICE, fault, other))
+
+
+def _remedy(packages: PackageFacts, last: str) -> Remedy:
+    """The last release, unless TensorFlow asks for another one."""
+    with_last = dataclasses.replace(packages, versions={**packages.versions, "keras-preprocessing": last})
+    refusal = next((one for one in unmet_requirements(with_last) if one.name == "keras-preprocessing"), None)
+    if refusal is not None:
+        asks = f"{refusal.package} {packages.versions[refusal.package]} asks for keras-preprocessing{refusal.wanted}"
+        return Remedy(f"{last} closes its files, but {asks}: take another TensorFlow if open files are a problem.")
+    return install(packages, "The last release closes its files:", f"keras-preprocessing=={last}")

@@ -38,7 +38,7 @@ def unfit_tensorflow(environment: Environment) -> Answer:
     there = [name for name in TENSORFLOW_FAMILY if name in packages.versions]
     if not there:
         return _missing(environment, packages)
-    rivals = _rivals(packages, there)
+    rivals = _rivals(packages, [name for name in there if _fits_system(packages, name)] or there)
     if len(rivals) > 1:
         return found(_several(packages, rivals))
     name = rivals[0]
@@ -73,6 +73,12 @@ def _missing(environment: Environment, packages: PackageFacts) -> Answer:
     return found(finding("KD106", Severity.INFO, message, seen, remedy, "another environment has no price"))
 
 
+def _fits_system(packages: PackageFacts, name: str) -> bool:
+    """Whether a package that is made for one system only can be installed there: lock files name those of all systems."""
+    systems = next((one["systems"] for one in tables()["tensorflow_parts"] if one["part"] == name), None)
+    return not packages.is_declared or systems is None or packages.interpreter.system in systems
+
+
 def _rivals(packages: PackageFacts, there: list[str]) -> list[str]:
     """Those that write the folder ``tensorflow``: without the parts that another one brings."""
     parts = {
@@ -81,7 +87,10 @@ def _rivals(packages: PackageFacts, there: list[str]) -> list[str]:
         for other in there
         if name != other and (_requires(packages, other, name) or _is_part(packages, name, other))
     }
-    return [name for name in there if name not in parts] or there[:1]
+    whole = [name for name in there if name not in parts] or there[:1]
+    # On Windows tensorflow and tensorflow-cpu may hold nothing but the requirement of one and the same part.
+    is_shared = any(all(_is_part(packages, part, name) for name in whole) for part in parts)
+    return whole[:1] if is_shared else whole
 
 
 def _requires(packages: PackageFacts, package: str, name: str) -> bool:

@@ -35,6 +35,14 @@ def read_conda_file(file: Path, text: str, into: Declaration) -> None:
             add_conda_spec(item, into)
 
 
+def read_conda_specs(text: str, into: Declaration) -> None:
+    """Note the packages of a list that ``conda install --file`` takes: a package as conda writes it on each line."""
+    for line in text.splitlines():
+        spec = re.sub(r"(^|\s)#.*", "", line).strip()
+        if spec and not spec.startswith("@"):
+            add_conda_spec(spec, into)
+
+
 def add_conda_spec(spec: str, into: Declaration) -> None:
     """Note one package as conda writes it: ``name``, ``name=1.2``, ``name==1.2.3``, ``name=1.2.3=build``, ``name>=1``."""
     match = _SPEC.fullmatch(spec.strip())

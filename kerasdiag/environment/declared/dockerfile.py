@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from kerasdiag.environment.declared.conda_file import add_conda_spec, read_conda_file
+from kerasdiag.environment.declared.conda_file import add_conda_spec, read_conda_file, read_conda_specs
 from kerasdiag.environment.declared.declaration import Declaration, read_list
 from kerasdiag.environment.declared.requirements_file import add_arguments, read_constraints, read_requirements
 
@@ -151,7 +151,8 @@ def _commands(text: str) -> Iterator[list[str]]:
             else:
                 yield words
             return
-    for line in re.split(r"&&|\|\||[;\n]|(?<!\|)\|(?!\|)", _protected(text)):
+    joined = re.sub(r"\\[ \t]*\n", " ", text)  # lines of a heredoc go on like those of any shell
+    for line in re.split(r"&&|\|\||[;\n]|(?<!\|)\|(?!\|)", _protected(joined)):
         try:
             yield [word.replace("\1", ";") for word in shlex.split(line)]
         except ValueError:  # noqa: PERF203  # an open quote
@@ -186,10 +187,13 @@ def _add_conda(words: list[str], file: Path, into: Declaration) -> None:
     for word in arguments:
         if word in ("-c", "--channel", "-n", "--name", "-p", "--prefix"):
             next(arguments, None)
-        elif word in ("-f", "--file"):
-            beside = file.parent / Path(next(arguments, "")).name
+        elif word in ("-f", "--file") or word.startswith("--file="):
+            named = word.partition("=")[2] or next(arguments, "")
+            beside = file.parent / Path(named).name
             if beside.suffix in (".yml", ".yaml") and beside.is_file():
                 read_conda_file(beside, read_list(beside, str(file)), into)
+            elif beside.is_file():
+                read_conda_specs(read_list(beside, str(file)), into)
         elif not word.startswith("-") and word not in (
             "install",
             "create",
