@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.next_step import next_step
-from kerasdiag.profile import GpuSeries, RunProfile, StepTimes
+from kerasdiag.profile import GpuSeries, RunProfile
+from kerasdiag.step_times import StepTimes
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,62 +16,11 @@ from typing import Any, Optional  # Optional: Python 3.9 cannot evaluate "X | No
 
 from kerasdiag import profile_json
 from kerasdiag.input_identity import InputIdentity
+from kerasdiag.step_times import CallbackTime, EpochTimes, StepTimes
 
 SCHEMA_VERSION = 1
 # Raise it when a reader of the version before could misunderstand the file.
 #   1: first version.
-
-
-@dataclass(frozen=True)
-class StepTimes:
-    """The steps of a fit as columns of equal length, in the order they ran.
-
-    A row is one step. A very long run merges neighbouring rows (``steps`` > 1 in a row), which
-    keeps every sum exact and the size bounded.
-
-    Attributes:
-        epoch: Index of the epoch, from 0 (``initial_epoch`` included).
-        steps: Number of steps in the row.
-        start_s: When the row began, in seconds since ``on_train_begin``.
-        wait_s: Visible data wait: seconds the training stood still for its next batch.
-        period_s: Seconds from the start of the row to the start of the next one; in the last row
-            of an epoch to the end of its last step, so validation and the like are not in it.
-        warm_up: 1 for the first steps of a fit and for steps that traced or compiled; these are
-            kept but not judged.
-    """
-
-    epoch: tuple[int, ...] = ()
-    steps: tuple[int, ...] = ()
-    start_s: tuple[float, ...] = ()
-    wait_s: tuple[float, ...] = ()
-    period_s: tuple[float, ...] = ()
-    warm_up: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        lengths = {name: len(getattr(self, name)) for name in self.__dataclass_fields__}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"The columns of StepTimes must have equal length. Received: {lengths}")
-
-    def check(self) -> None:
-        """Raise ValueError if no clock can have measured these rows."""
-        for steps, wait_s, period_s in zip(self.steps, self.wait_s, self.period_s):
-            if steps < 1 or not 0 <= wait_s <= period_s * 1.001 + 1e-6:
-                raise ValueError(f"a row of {steps} steps cannot wait {wait_s} s of {period_s} s")
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    @property
-    def measured(self) -> StepTimes:
-        """The rows that are judged: all but warm-up."""
-        kept = [row for row, warm_up in enumerate(self.warm_up) if not warm_up]
-        columns = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return StepTimes(**{name: tuple(column[row] for row in kept) for name, column in columns.items()})
-
-    @property
-    def num_steps(self) -> int:
-        """Number of steps in all rows."""
-        return sum(self.steps)
 
 
 @dataclass(frozen=True)
@@ -148,6 +97,9 @@ class RunProfile:
         remarks: Sentences the reader of the numbers should know.
         attached: Whether ``kerasdiag run`` put the profiler into the fit, so that the script has no
             name for it.
+        epochs: What lies between the steps: epoch boundaries, validation, checkpoints.
+        callbacks: What each callback cost, the dearest first; the profiler itself is not among them.
+        compile_s: Seconds in which steps were traced and compiled, None where that was not measured.
     """
 
     kerasdiag_version: str = ""
@@ -171,6 +123,9 @@ class RunProfile:
     not_measured: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     attached: bool = field(default=False, metadata=profile_json.ADDED_LATER)
+    epochs: EpochTimes = field(default_factory=EpochTimes, metadata=profile_json.ADDED_LATER)
+    callbacks: tuple[CallbackTime, ...] = field(default=(), metadata=profile_json.ADDED_LATER)
+    compile_s: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
 
     def to_json(self, **sections: Any) -> str:  # Any: whatever JSON can hold
         """Return the profile as JSON text.

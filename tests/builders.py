@@ -21,7 +21,8 @@ from kerasdiag.environment.throughput.facts import (
     ThroughputFacts,
 )
 from kerasdiag.input_identity import InputIdentity
-from kerasdiag.profile import GpuSeries, RunProfile, StepTimes
+from kerasdiag.profile import GpuSeries, RunProfile
+from kerasdiag.step_times import StepTimes
 
 WARM_UP = 5
 

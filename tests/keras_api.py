@@ -1,4 +1,4 @@
-"""The Keras under test: tf_keras where the environment says so, else the one inside TensorFlow."""
+"""The Keras under test: tf_keras where the environment says so, else the one inside TensorFlow, on JAX or torch too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+BACKEND = os.environ.get("KERASDIAG_TEST_ENVIRONMENT", "")
+BACKEND = BACKEND if BACKEND in ("jax", "torch") else "tensorflow"
+if BACKEND != "tensorflow":
+    os.environ["KERAS_BACKEND"] = BACKEND
 
 import tensorflow as tf
 
@@ -23,10 +28,19 @@ from packaging.version import Version
 
 KERAS_VERSION = Version(keras_version)
 IS_KERAS_2 = Version("3.0") > KERAS_VERSION
-TRAINS_WITH_PYTHON_FUNCTION = Version("3.7") > KERAS_VERSION
+TRAINS_WITH_PYTHON_FUNCTION = Version("3.7") > KERAS_VERSION and BACKEND == "tensorflow"
 PyDataset = keras.utils.Sequence if IS_KERAS_2 else keras.utils.PyDataset
 
-__all__ = ["IS_KERAS_2", "KERAS_VERSION", "TRAINS_WITH_PYTHON_FUNCTION", "PyDataset", "fit_with_workers", "keras", "tf"]
+__all__ = [
+    "BACKEND",
+    "IS_KERAS_2",
+    "KERAS_VERSION",
+    "TRAINS_WITH_PYTHON_FUNCTION",
+    "PyDataset",
+    "fit_with_workers",
+    "keras",
+    "tf",
+]
 
 
 def fit_with_workers(model, data, workers, **arguments):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from keras_api import PyDataset, keras, tf
+from keras_api import BACKEND, PyDataset, keras, tf
 
 BATCH = (np.zeros((4, 8), "float32"), np.zeros((4, 1), "float32"))
+IMAGE_SHAPE = (4, 2, 1)
 SIGNATURE = (tf.TensorSpec((None, 8), tf.float32), tf.TensorSpec((None, 1), tf.float32))
 
 
@@ -16,46 +17,92 @@ class ScriptedModel(keras.Model):
 
     step_s = 0.0
 
-    def train_step(self, data):
-        began = tf.numpy_function(self._begin, [], tf.float32)
-        with tf.control_dependencies([began]):
-            logs = super().train_step(data)
-        with tf.control_dependencies(tf.nest.flatten(logs)):
-            slept = tf.numpy_function(self._sleep, [], tf.float32)
-        slept.set_shape([])
-        with tf.control_dependencies([slept]):
-            return tf.nest.map_structure(tf.identity, logs)
+    def train_step(self, *arguments):
+        return SCRIPTED_STEPS[BACKEND](self, super().train_step, *arguments)
 
-    def _begin(self):
+    def begin_step(self, *_):
         self.begins.append(time.perf_counter())
         return np.float32(0)
 
-    def _sleep(self):
+    def end_step(self, *_):
         if self.step_s:
             time.sleep(self.step_s)
         self.stamps.append(time.perf_counter())
         return np.float32(0)
 
 
-def make_scripted_model(step_s, **compile_arguments):
-    """A compiled ScriptedModel; XLA cannot compile its sleep."""
-    inputs = keras.Input((8,))
-    model = ScriptedModel(inputs, keras.layers.Dense(1)(inputs))
-    model.compile("sgd", "mse", jit_compile=False, **compile_arguments)
+def tensorflow_step(model, step, data):
+    """The sleep is an operation of the graph, after all others."""
+    began = tf.numpy_function(model.begin_step, [], tf.float32)
+    with tf.control_dependencies([began]):
+        logs = step(data)
+    with tf.control_dependencies(tf.nest.flatten(logs)):
+        slept = tf.numpy_function(model.end_step, [], tf.float32)
+    slept.set_shape([])
+    with tf.control_dependencies([slept]):
+        return tf.nest.map_structure(tf.identity, logs)
+
+
+def jax_step(model, step, state, data):
+    """The sleep is a callback of the compiled step, and its losses depend on it."""
+    import jax
+
+    scalar = jax.ShapeDtypeStruct((), np.float32)
+    began = jax.experimental.io_callback(model.begin_step, scalar, state[0][0])
+    logs, state = step(state, data)
+    slept = jax.experimental.io_callback(model.end_step, scalar, began, *logs.values())
+    return {name: value + slept for name, value in logs.items()}, state
+
+
+def torch_step(model, step, data):
+    """torch runs line by line."""
+    model.begin_step()
+    logs = step(data)
+    model.end_step()
+    return logs
+
+
+SCRIPTED_STEPS = {"tensorflow": tensorflow_step, "jax": jax_step, "torch": torch_step}
+
+
+def make_scripted_model(step_s, shape=(8,), **compile_arguments):
+    """A compiled ScriptedModel; XLA cannot compile the sleep of TensorFlow's."""
+    inputs = keras.Input(shape)
+    outputs = inputs if len(shape) == 1 else keras.layers.Flatten()(inputs)
+    model = ScriptedModel(inputs, keras.layers.Dense(1)(outputs))
+    model.compile("sgd", "mse", jit_compile=BACKEND == "jax", **compile_arguments)
     return script(model, step_s)
 
 
-def script(model, step_s):
-    """Set what a ScriptedModel does; Keras would track a list that is set as an attribute."""
-    object.__setattr__(model, "step_s", step_s)
-    object.__setattr__(model, "begins", [])
-    object.__setattr__(model, "stamps", [])
+class Stamper(keras.callbacks.Callback):
+    """Keeps the time after each step, where the step itself cannot."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stamps.append(time.perf_counter())
+
+
+def make_busy_model():
+    """A model whose step, compiled by XLA where that is there, computes for some 30 ms; a callback stamps its steps."""
+    inputs = keras.Input((8,))
+    outputs = inputs
+    for _ in range(6):
+        outputs = keras.layers.Dense(2048, activation="relu")(outputs)
+    model = keras.Model(inputs, keras.layers.Dense(1)(outputs))
+    model.compile("sgd", "mse", jit_compile=BACKEND != "torch")
+    return script(model, 0.0, [Stamper()])
+
+
+def script(model, step_s, own_callbacks=()):
+    """Set what a scripted model does; Keras would track a list that is set as an attribute."""
+    for name, value in (("step_s", step_s), ("begins", []), ("stamps", []), ("own_callbacks", list(own_callbacks))):
+        object.__setattr__(model, name, value)
     return model
 
 
-def free_dataset(steps):
+def free_dataset(steps, shape=(8,)):
     """A pipeline that never makes anybody wait."""
-    return tf.data.Dataset.from_tensors(BATCH).repeat(steps).prefetch(4)
+    batch = (np.zeros((4, *shape), "float32"), BATCH[1])
+    return tf.data.Dataset.from_tensors(batch).repeat(steps).prefetch(4)
 
 
 def sleeping_generator(load_s, steps):
@@ -94,11 +141,25 @@ class SleepingPyDataset(PyDataset):
         return BATCH
 
 
-def mean_period_s(stamps, warm_up=5):
-    """Mean time between the stamps of the steps after warm-up."""
-    if len(stamps) < warm_up + 2:
+def sleeping_image_iterator(load_s, steps):
+    """What ImageDataGenerator gives, with a preprocessing function that makes a batch take ``load_s``."""
+
+    def slow(image):
+        time.sleep(load_s / 4)
+        return image
+
+    generator = keras.preprocessing.image.ImageDataGenerator(preprocessing_function=slow)
+    return generator.flow(np.zeros((4 * steps, *IMAGE_SHAPE)), np.zeros((4 * steps, 1)), batch_size=4)
+
+
+def mean_period_s(stamps, warm_up=5, epochs=1):
+    """Mean time between the stamps of the steps after warm-up, without what lies between epochs."""
+    per_epoch = len(stamps) // epochs
+    if per_epoch < 2 or len(stamps) < warm_up + 2:
         raise ValueError(f"{len(stamps)} stamps are too few")
-    return (stamps[-1] - stamps[warm_up]) / (len(stamps) - 1 - warm_up)
+    periods = [after - before for before, after in zip(stamps, stamps[1:])]
+    counted = [period for step, period in enumerate(periods, 1) if step > warm_up and step % per_epoch]
+    return sum(counted) / len(counted)
 
 
 def scripted_wait_fraction(model, warm_up=5):

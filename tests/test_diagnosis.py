@@ -10,7 +10,8 @@ import pytest
 from builders import make_gpu, make_profile, make_steps
 
 from kerasdiag.diagnosis import Verdict, data_wait_interval, diagnose
-from kerasdiag.profile import RunProfile, StepTimes
+from kerasdiag.profile import RunProfile
+from kerasdiag.step_times import StepTimes
 
 TRUTH_TABLE = """
     wait   steps   ->  verdict

@@ -15,8 +15,9 @@ from kerasdiag import RunProfile
 from kerasdiag.diagnosis import diagnose
 from kerasdiag.errors import ProfileFileError
 from kerasdiag.input_identity import InputIdentity
-from kerasdiag.profile import GpuSeries, StepTimes
+from kerasdiag.profile import GpuSeries
 from kerasdiag.report import json_file
+from kerasdiag.step_times import StepTimes
 
 GPU_COLUMNS = ("time_s", "utilization_percent", "memory_utilization_percent", "memory_used_bytes", "power_w")
 finite = st.floats(allow_nan=False, allow_infinity=False)

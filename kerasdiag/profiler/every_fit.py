@@ -23,7 +23,7 @@ from kerasdiag.report.price import price_of_waiting
 
 # Any stands for Keras' own objects.
 
-OUR_FILES = (os.path.dirname(os.path.abspath(__file__)), os.path.abspath(compat.__file__))
+OUR_FILES = (os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.abspath(compat.__file__)))
 
 ENDINGS = {
     Ending.STABLE: f"the verdict has been clear and the same for {STABLE_STEPS} steps",

@@ -18,9 +18,10 @@ from kerasdiag.environment.process_rank import process_rank
 from kerasdiag.fit_call import FitCall, find_fit_call
 from kerasdiag.input_identity import InputIdentity, identify_input
 from kerasdiag.profile import RunProfile
-from kerasdiag.profiler.data_probe import StepProbe
+from kerasdiag.profiler.data_probe.probe import StepProbe
 from kerasdiag.profiler.gpu import GpuSampler
 from kerasdiag.profiler.recorder import StepRecorder
+from kerasdiag.step_times import CallbackTime
 
 # Any stands for Keras' own objects.
 
@@ -55,6 +56,8 @@ class FitMeasurement:
         self._origin_s = clock()
         self._thread_id = threading.get_ident()
         self._state = "running"
+        self._end_s: float | None = None
+        self._callbacks: tuple[CallbackTime, ...] | None = None  # once the fit is over
         self._validation_s = 0.0
         self._verdicts_s = 0.0
         self._validation_began_s: float | None = None
@@ -91,18 +94,31 @@ class FitMeasurement:
 
     def end_epoch(self) -> None:
         """Note the end of an epoch; validation is over, too."""
-        self.recorder.end_epoch()
+        self._end_steps()
 
     def begin_validation(self) -> None:
         """Note that validation inside the fit begins."""
-        self.recorder.end_epoch()
+        self._end_steps()
         self._validation_began_s = self._clock()
+        if self.probe is not None:
+            self.probe.callbacks.in_validation = True
 
     def end_validation(self) -> None:
         """Note that validation is over."""
         if self._validation_began_s is not None:
-            self._validation_s += self._clock() - self._validation_began_s
+            spent_s = self._clock() - self._validation_began_s
+            self._validation_s += spent_s
+            self.recorder.epochs.add_validation(spent_s)
             self._validation_began_s = None
+        if self.probe is not None:
+            self.probe.callbacks.in_validation = False
+
+    def _end_steps(self) -> None:
+        """No step follows the last one directly."""
+        if self.probe is not None and self.recorder in self.probe.recorders:
+            self.probe.end_epoch()
+        else:
+            self.recorder.end_epoch()
 
     def finish(self, state: str) -> None:
         """Stop measuring. Does nothing the second time.
@@ -112,9 +128,14 @@ class FitMeasurement:
         """
         if self._state == "running":
             self._state = state
+            self._end_steps()
+            self._end_s = self._clock()
         if self._end_of_fit is not None:
             self._end_of_fit.detach()
         if self.probe is not None:
+            if self._callbacks is None:  # hooks that run after ours are no part of the training
+                self._callbacks = self.probe.callbacks.times()
+                self.probe.callbacks.on_epoch_hook.remove(self.recorder.epochs.add_callback)
             self.probe.remove_listener(self.recorder)
             self.probe.forget_model()
         self._gpu.stop()
@@ -152,6 +173,9 @@ class FitMeasurement:
             steps=self.recorder.step_times(),
             pull_overhead_s=self.recorder.pull_overhead_s if probe is not None else None,
             added_s_per_step=self._added_s_per_step(),
+            epochs=self.recorder.epoch_times(self._end_s if self._end_s is not None else self._clock()),
+            callbacks=self._callback_times(),
+            compile_s=self._compile_s(),
             verdicts_s=self._verdicts_s,
             validation_s=self._validation_s,
             gpus=gpus,
@@ -163,6 +187,17 @@ class FitMeasurement:
         if self.probe is None or not self.probe.ran_out or not self._counts_one_update_too_many:
             return ()
         return (INPUT_ENDED_REMARK,)
+
+    def _callback_times(self) -> tuple[CallbackTime, ...]:
+        if self._callbacks is not None:
+            return self._callbacks
+        return self.probe.callbacks.times() if self.probe is not None else ()
+
+    def _compile_s(self) -> float | None:
+        if self.probe is None or not self.probe.steps:
+            return None
+        steps = self.recorder.step_times()
+        return self.probe.compile_s + sum(period for period, one in zip(steps.period_s, steps.compiled) if one)
 
     def _added_s_per_step(self) -> float | None:
         if self.probe is None or not self.probe.steps:
@@ -215,6 +250,7 @@ class FitMeasurement:
             probe = StepProbe(model, fit, access, self._clock)
             probe.install()
         probe.recorders.append(self.recorder)
+        probe.callbacks.on_epoch_hook.append(self.recorder.epochs.add_callback)
         probe.on_failure.append(lambda reason: self.note_not_measured("data_wait", reason))
         self.probe = probe
 

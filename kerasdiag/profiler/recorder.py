@@ -1,18 +1,56 @@
 """Clock marks of a fit, kept in bounded memory. Knows no Keras and reads no clock.
 
 The caller says when a step asked for its batch, got it and returned; the recorder turns these
-marks into the rows of ``StepTimes``.
+marks into the rows of ``StepTimes``, and into those of ``EpochTimes`` what lies between epochs.
 """
 
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from kerasdiag.profile import StepTimes
+from kerasdiag.profiler.epoch_recorder import EpochRecorder
+from kerasdiag.step_times import EpochTimes, StepTimes
 
 WARM_UP_STEPS = 5  # first steps of a fit: caches, allocators and autotuning still settle
-MAX_ROWS = 16_384  # above it neighbouring rows are merged: 0.8 MB, however long the run
+MAX_ROWS = 16_384  # above it neighbouring rows are merged: 1.2 MB, however long the run
+WAITED_FRACTION = 0.05  # a batch was waited for if more of its period passed with waiting: XProf's least share
+
+
+class _Row(NamedTuple):
+    """A row of StepTimes, before the price of asking is taken out."""
+
+    epoch: int
+    steps: int
+    start_s: float
+    pull_s: float
+    period_s: float
+    warm_up: int
+    hidden_wait_s: float
+    callbacks_s: float
+    waited_steps: int
+    compiled: int
+
+    def can_take(self, other: _Row, most_steps: int, *, across_epochs: bool = False) -> bool:
+        """Whether another row may be merged into this one."""
+        is_same_kind = (self.warm_up, self.compiled) == (other.warm_up, other.compiled)
+        is_near = across_epochs or self.epoch == other.epoch
+        return self.steps + other.steps <= most_steps and is_same_kind and is_near
+
+    def take(self, other: _Row) -> _Row:
+        """This row with another one merged into it."""
+        return self._replace(
+            steps=self.steps + other.steps,
+            pull_s=self.pull_s + other.pull_s,
+            period_s=self.period_s + other.period_s,
+            hidden_wait_s=self.hidden_wait_s + other.hidden_wait_s,
+            callbacks_s=self.callbacks_s + other.callbacks_s,
+            waited_steps=self.waited_steps + other.waited_steps,
+        )
+
+
+_TYPE_CODES = "lldddbddlb"  # of the columns, for Python's array
 
 
 class StepRecorder:
@@ -34,12 +72,8 @@ class StepRecorder:
         self.steps_seen = 0
         self.measured_steps = 0
         self.epoch = 0
-        self._epochs = array("l")
-        self._steps = array("l")
-        self._starts = array("d")
-        self._waits = array("d")  # with the price of asking
-        self._periods = array("d")
-        self._warm_ups = array("b")
+        self.epochs = EpochRecorder()
+        self._columns: tuple[array[Any], ...] = tuple(array(code) for code in _TYPE_CODES)  # Any: int and float columns
         self._merged_steps = 1  # steps that a full row holds
         self._open: _OpenStep | None = None
 
@@ -47,80 +81,128 @@ class StepRecorder:
         """Note that the steps to come belong to ``epoch``."""
         self.end_epoch()
         self.epoch = epoch
+        self.epochs.begin(epoch)
 
-    def add_step(self, start_s: float, ready_s: float, end_s: float, *, compiled: bool = False) -> None:
+    def add_step(
+        self, start_s: float, ready_s: float, end_s: float, *, hidden_wait_s: float = 0.0, compiled: bool = False
+    ) -> None:
         """Record one step.
 
         Args:
             start_s: When it asked for its batch. Also the end of the step before.
             ready_s: When the batch was there.
             end_s: When the step function returned.
+            hidden_wait_s: How long, of the time between the first two, the device still computed the step before.
             compiled: Whether the step traced or compiled, so that its time says nothing.
         """
         self._close(start_s)
         warm_up = compiled or self.steps_seen < WARM_UP_STEPS
-        self._open = _OpenStep(start_s, ready_s - start_s, end_s, warm_up)
+        self._open = _OpenStep(start_s, ready_s - start_s, end_s, hidden_wait_s, warm_up, compiled)
+        self.epochs.begin_step(start_s)
         self.steps_seen += 1
         self.measured_steps += not warm_up
+
+    def skip_step(self, start_s: float) -> None:
+        """Note a step that is not measured; the one before ends when its callbacks did."""
+        self.close_step()
+        self.epochs.begin_step(start_s)
+        self.steps_seen += 1
 
     def end_step(self, end_s: float) -> None:
         """Note that the callbacks of the last step are done too."""
         if self._open is not None:
             self._open.end_s = end_s
 
+    def extend_step(self, end_s: float) -> None:
+        """Note that the device was done with the last step only then, if that is later than what is known."""
+        if self._open is not None:
+            self._open.end_s = max(self._open.end_s, end_s)
+
+    def add_callbacks(self, duration_s: float) -> None:
+        """Note that the training stood still for the batch hooks of callbacks."""
+        if self._open is not None:
+            self._open.callbacks_s += duration_s
+
     def exclude(self, duration_s: float) -> None:
-        """Take time out of the last step that is not the training's own, such as printing a verdict."""
+        """Take time out of the last step, or of what follows an epoch, that is not the training's own."""
         if self._open is not None:
             self._open.excluded_s += duration_s
+        else:
+            self.epochs.exclude(duration_s)
 
-    def end_epoch(self) -> None:
-        """Note that no step follows the last one directly: validation and the like are not its time."""
+    def close_step(self) -> None:
+        """Note that no step follows the last one directly."""
         if self._open is not None:
             self._close(self._open.end_s + self._open.excluded_s)
 
+    def end_epoch(self) -> None:
+        """The same at the end of an epoch: validation and the like are no step's time."""
+        if self._open is not None:
+            self.epochs.end(self._open.end_s + self._open.excluded_s)
+        self.close_step()
+
     def step_times(self) -> StepTimes:
         """Return the rows so far, the last step included as far as it got."""
-        rows = list(zip(self._epochs, self._steps, self._starts, self._waits, self._periods, self._warm_ups))
+        rows = self._rows()
         if self._open is not None:
-            rows.append(self._row(self._open.end_s + self._open.excluded_s))
-        epoch, steps, starts, pulls, periods, warm_ups = zip(*rows) if rows else ((),) * 6
-        # Here, since the price of asking is known only after the first steps.
-        waits = tuple(round(max(0.0, pull - count * self.pull_overhead_s), 7) for pull, count in zip(pulls, steps))
-        return StepTimes(epoch, steps, starts, waits, periods, warm_ups)
+            rows.append(self._row(self._open, self._open.end_s + self._open.excluded_s))
+        if not rows:
+            return StepTimes()
+        price_s = self.pull_overhead_s  # here, since it is known only after the first steps
+        return StepTimes(
+            epoch=tuple(row.epoch for row in rows),
+            steps=tuple(row.steps for row in rows),
+            start_s=tuple(row.start_s for row in rows),
+            wait_s=tuple(round(max(0.0, row.pull_s - row.hidden_wait_s - row.steps * price_s), 7) for row in rows),
+            period_s=tuple(row.period_s for row in rows),
+            warm_up=tuple(row.warm_up for row in rows),
+            hidden_wait_s=tuple(row.hidden_wait_s for row in rows),
+            callbacks_s=tuple(row.callbacks_s for row in rows),
+            waited_steps=tuple(row.waited_steps for row in rows),
+            compiled=tuple(row.compiled for row in rows),
+        )
 
-    def _row(self, next_start_s: float) -> tuple[int, int, float, float, float, int]:
-        step = self._open
-        assert step is not None  # callers have looked
+    def epoch_times(self, now_s: float) -> EpochTimes:
+        """Return the epochs so far; the boundary of the last one lasts until ``now_s``."""
+        return self.epochs.times(now_s)
+
+    def _rows(self) -> list[_Row]:
+        return [_Row(*values) for values in zip(*self._columns)]
+
+    def _row(self, step: _OpenStep, next_start_s: float) -> _Row:
         # A period shorter than its wait cannot be; the clock marks of a step are ordered, so this
         # only guards the subtraction of excluded time.
-        period_s = max(next_start_s - step.start_s - step.excluded_s, step.wait_s)
-        start_s = step.start_s - self.origin_s
-        return self.epoch, 1, round(start_s, 7), round(step.wait_s, 7), round(period_s, 7), int(step.warm_up)
+        period_s = max(next_start_s - step.start_s - step.excluded_s, step.pull_s)
+        wait_s = step.pull_s - step.hidden_wait_s - self.pull_overhead_s
+        return _Row(
+            self.epoch,
+            1,
+            round(step.start_s - self.origin_s, 7),
+            round(step.pull_s, 7),
+            round(period_s, 7),
+            int(step.warm_up),
+            round(step.hidden_wait_s, 7),
+            round(step.callbacks_s, 7),
+            int(wait_s > WAITED_FRACTION * period_s),
+            int(step.compiled),
+        )
 
     def _close(self, next_start_s: float) -> None:
         if self._open is None:
             return
-        epoch, steps, start_s, wait_s, period_s, warm_up = self._row(next_start_s)
+        row = self._row(self._open, next_start_s)
         self._open = None
-        joins_last = (
-            len(self._steps) > 0
-            and self._steps[-1] < self._merged_steps
-            and self._epochs[-1] == epoch
-            and self._warm_ups[-1] == warm_up
-        )
-        if joins_last:
-            self._steps[-1] += steps
-            self._waits[-1] += wait_s
-            self._periods[-1] += period_s
-            return
-        for column, value in zip(self._columns, (epoch, steps, start_s, wait_s, period_s, warm_up)):
+        columns = self._columns
+        if self._merged_steps > 1 and columns[0]:
+            last = _Row(*(column[-1] for column in columns))
+            if last.can_take(row, self._merged_steps):
+                for column, value in zip(columns, last.take(row)):
+                    column[-1] = value
+                return
+        for column, value in zip(columns, row):
             column.append(value)
-        if len(self._steps) >= MAX_ROWS:
+        if len(columns[0]) >= MAX_ROWS:
             self._merge_neighbours()
-
-    @property
-    def _columns(self) -> tuple[array[Any], ...]:  # Any: int and float columns
-        return self._epochs, self._steps, self._starts, self._waits, self._periods, self._warm_ups
 
     def _merge_neighbours(self) -> None:
         """Halve the rows. Neighbours of one epoch go first; very many tiny epochs merge as well."""
@@ -129,35 +211,27 @@ class StepRecorder:
         if len(rows) > 0.75 * MAX_ROWS:
             rows = self._merged(across_epochs=True)
         for column, values in zip(self._columns, zip(*rows)):
-            del column[:]
-            column.extend(int(value) if column.typecode in "lb" else value for value in values)
+            column[:] = array(column.typecode, values)
 
-    def _merged(self, *, across_epochs: bool) -> list[list[float]]:
-        merged: list[list[float]] = []
-        for epoch, steps, start_s, wait_s, period_s, warm_up in zip(*self._columns):
-            last = merged[-1] if merged else None
-            if (
-                last is not None
-                and last[1] + steps <= self._merged_steps
-                and last[5] == warm_up
-                and (across_epochs or last[0] == epoch)
-            ):
-                last[1] += steps
-                last[3] += wait_s
-                last[4] += period_s
+    def _merged(self, *, across_epochs: bool) -> list[_Row]:
+        merged: list[_Row] = []
+        for row in self._rows():
+            if merged and merged[-1].can_take(row, self._merged_steps, across_epochs=across_epochs):
+                merged[-1] = merged[-1].take(row)
             else:
-                merged.append([epoch, steps, start_s, wait_s, period_s, warm_up])
+                merged.append(row)
         return merged
 
 
+@dataclass
 class _OpenStep:
     """The latest step, whose period is known only when the next one begins."""
 
-    __slots__ = ("end_s", "excluded_s", "start_s", "wait_s", "warm_up")
-
-    def __init__(self, start_s: float, wait_s: float, end_s: float, warm_up: bool) -> None:
-        self.start_s = start_s
-        self.wait_s = wait_s
-        self.end_s = end_s
-        self.warm_up = warm_up
-        self.excluded_s = 0.0
+    start_s: float
+    pull_s: float
+    end_s: float
+    hidden_wait_s: float
+    warm_up: bool
+    compiled: bool
+    callbacks_s: float = 0.0
+    excluded_s: float = 0.0

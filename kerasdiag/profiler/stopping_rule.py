@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 
 from kerasdiag.diagnosis import MIN_MEASURED_STEPS, Diagnosis, Verdict, diagnose, verdict_at
-from kerasdiag.profile import RunProfile, StepTimes
+from kerasdiag.profile import RunProfile
+from kerasdiag.step_times import StepTimes
 
 STABLE_STEPS = 20  # as many as the first verdict takes: a verdict that turned would have had time to
 TIME_LIMIT_S = 60.0  # a verdict that is still open after a minute is near a threshold, or the steps are very slow

@@ -20,7 +20,8 @@ from trainings import BATCH_SIZE, STEPS, Batches, are_equal, fit_arguments, imag
 from kerasdiag import BottleneckProfiler, RunProfile
 from kerasdiag.input_identity import identify_input
 from kerasdiag.profile_cache import find_last_profile
-from kerasdiag.profiler import data_probe, fit_measurement, publisher
+from kerasdiag.profiler import fit_measurement, publisher
+from kerasdiag.profiler.data_probe import tensorflow_step
 from kerasdiag.profiler.recorder import StepRecorder
 
 pytestmark = pytest.mark.keras
@@ -342,8 +343,8 @@ FAULTS = {
     "recording a step": (StepRecorder, "add_step"),
     "ending a step": (StepRecorder, "end_step"),
     "ending an epoch": (StepRecorder, "end_epoch"),
-    "taking the step apart": (data_probe.compat, "one_step_function"),
-    "calibrating": (data_probe, "PullOverhead"),
+    "taking the step apart": (tensorflow_step.compat, "one_step_function"),
+    "calibrating": (tensorflow_step, "PullOverhead"),
     "finding fit": (fit_measurement, "find_fit_call"),
     "describing the machine": (fit_measurement, "usable_cores"),
     "starting NVML": (fit_measurement.GpuSampler, "start"),

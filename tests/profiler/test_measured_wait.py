@@ -12,19 +12,19 @@ import pytest
 from keras_api import IS_KERAS_2, fit_with_workers, keras, tf
 from scripted import (
     BATCH,
-    ScriptedModel,
+    IMAGE_SHAPE,
     SleepingPyDataset,
     free_dataset,
     make_scripted_model,
     mean_period_s,
-    script,
     scripted_wait_fraction,
     sleeping_dataset,
     sleeping_generator,
+    sleeping_image_iterator,
 )
 
 from kerasdiag import BottleneckProfiler
-from kerasdiag.profiler.pull_overhead import LIMIT_S, PullOverhead
+from kerasdiag.profiler.data_probe.pull_overhead import LIMIT_S, PullOverhead, ready_dataset
 
 pytestmark = pytest.mark.keras
 
@@ -99,17 +99,8 @@ def test_arrays():
 
 def test_image_data_generator():
     """An ImageDataGenerator whose preprocessing takes long, the article's case, is input-bound."""
-
-    def slow(image):
-        time.sleep(0.015)
-        return image
-
-    generator = keras.preprocessing.image.ImageDataGenerator(preprocessing_function=slow)
-    flow = generator.flow(np.zeros((4 * STEPS, 4, 2, 1)), np.zeros((4 * STEPS, 1)), batch_size=4)
-    inputs = keras.Input((4, 2, 1))
-    model = ScriptedModel(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
-    model.compile("sgd", "mse", jit_compile=False)
-    script(model, STEP_S)
+    flow = sleeping_image_iterator(LOAD_S, STEPS)
+    model = make_scripted_model(STEP_S, IMAGE_SHAPE)
     profiler = BottleneckProfiler(report=None)
     model.fit(flow, verbose=0, callbacks=[profiler])
     assert profiler.diagnosis.verdict == "input-bound"
@@ -193,7 +184,7 @@ def test_pull_overhead_is_small_and_works_for_every_structure():
         (tf.SparseTensorSpec((None, 8), tf.float32), tf.TensorSpec((), tf.bool)),
     ]
     for spec in specs:
-        overhead = PullOverhead(spec, time.perf_counter)
+        overhead = PullOverhead(ready_dataset(spec), time.perf_counter)
         assert overhead.seconds == 0
         while not overhead.is_known:
             overhead.sample()

@@ -12,7 +12,7 @@ from keras_api import PyDataset, keras, tf
 from trainings import BATCH_SIZE, STEPS, Batches, are_equal, fit_arguments, make_arrays, make_model, outcome
 
 from kerasdiag import BottleneckProfiler
-from kerasdiag.profiler.data_probe import _TimedTrainFunction
+from kerasdiag.profiler.data_probe.probe import _TimedTrainFunction
 
 pytestmark = pytest.mark.keras
 

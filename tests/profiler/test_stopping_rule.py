@@ -9,8 +9,8 @@ import pytest
 from builders import WARM_UP, make_profile, make_steps
 
 from kerasdiag.diagnosis import diagnose
-from kerasdiag.profile import StepTimes
 from kerasdiag.profiler.stopping_rule import Ending, StableVerdict, StoppingRule, is_clear
+from kerasdiag.step_times import StepTimes
 
 FIRST_STABLE = 39  # 20 measured steps for the first verdict, and the same 20 times
 

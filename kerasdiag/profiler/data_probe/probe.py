@@ -1,9 +1,7 @@
-"""How the wait becomes visible: the batch is pulled, and timed, before Keras' own step runs on it.
+"""Takes the place of ``train_function`` for each call of it, and reads the clock there.
 
-Keras on TensorFlow pulls the batch inside ``train_function``, where no callback can see it. The
-probe puts a function of its own in that place. It holds the place only from the moment every
-callback's ``on_train_batch_begin`` has returned to the moment Keras makes the call: between steps,
-and whenever user code runs, ``model.train_function`` is the original, so an exception or Ctrl-C
+It holds the place only from the moment every callback's ``on_train_batch_begin`` has returned to the moment Keras makes
+the call: between steps, and whenever user code runs, ``model.train_function`` is the original, so an exception or Ctrl-C
 anywhere leaves nothing behind.
 """
 
@@ -17,11 +15,12 @@ from typing import Any
 
 from kerasdiag import compat
 from kerasdiag.fit_call import FitCall
-from kerasdiag.profiler.pull_overhead import LIMIT_S, PullOverhead
+from kerasdiag.profiler.callback_clock import CallbackClock
+from kerasdiag.profiler.data_probe.gap import Gap
+from kerasdiag.profiler.data_probe.jax_iterator import JaxIterator
+from kerasdiag.profiler.data_probe.tensorflow_step import TensorFlowStep
+from kerasdiag.profiler.data_probe.way import Way, say
 from kerasdiag.profiler.recorder import StepRecorder
-
-METHOD = "one-step-function"
-METHOD_EAGER = "one-step-eager"
 
 # Any stands for Keras' own objects: models, iterators, batches, logs.
 
@@ -33,6 +32,8 @@ class StepProbe:
         method: Name of the method, for the profile.
         ran_out: Whether the input has ended an epoch, instead of a count of steps.
         recorders: Those who want the marks.
+        callbacks: Times the other callbacks of the fit.
+        compile_s: Seconds in which functions were traced or compiled outside of steps.
         on_step_end: Called after each step, when all callbacks have run.
         on_failure: Called with a reason if the probe has to give up; training then goes on alone.
         on_exception: Called with the exception that a step or a callback raised, before it goes on
@@ -47,30 +48,35 @@ class StepProbe:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.model = model
+        self.clock = clock
         self.recorders: list[StepRecorder] = []
         self.on_step_end: list[Callable[[], None]] = []
         self.on_failure: list[Callable[[str], None]] = []
         self.on_exception: list[Callable[[BaseException], None]] = []
+        self.callbacks = CallbackClock(clock)
+        self.callbacks.on_batch_hook.append(self._add_callbacks)
         self.bookkeeping_s = 0.0
+        self.compile_s = 0.0
         self.steps = 0
         self.ran_out = False
-        self._frame = fit.frame
-        self._access = access
-        self._clock = clock
-        self._run_eagerly = bool(model.run_eagerly)
-        self.method = METHOD_EAGER if self._run_eagerly else METHOD
-        self._uses_xla = compat.compiles_with_xla(model)
-        self._seen_shapes: set[Any] = set()
-        self._traces = 0
         self.original: Any = None
-        self._one_step: Callable[[Any], Any] | None = None
-        self._obstacle = ""
-        self._pull_overhead: PullOverhead | None = None
-        self._graph_attribute = None if self._run_eagerly else compat.graph_attribute(model, access)
+        self._frame = fit.frame
+        self._last_batch_end_s: float | None = None
+        self._way = self._choose_way(access, fit)
+        self.method = self._way.method
+        self._marks_step = compat.step_marker(model)
+        self._graph_attribute = None if model.run_eagerly else compat.graph_attribute(model, access)
         self._timed = _TimedTrainFunction(self)
         # Keras makes the container for this fit and drops it with it. It holds us, not we it: so
         # a dead reference tells that the fit is over, however it ended.
         self._container = weakref.ref(fit.callbacks)
+
+    def _choose_way(self, access: compat.StepAccess, fit: FitCall) -> Way:
+        if access.entry == compat.ITERATOR:
+            return JaxIterator(self, self.model, compat.ready_input(fit, access))
+        if access.entry == compat.GAP:
+            return Gap(self, self.model, self._last_hook_s, compat.ready_input(fit, access))
+        return TensorFlowStep(self, self.model, access)
 
     @classmethod
     def attached_to(cls, fit: FitCall) -> StepProbe | None:
@@ -94,34 +100,75 @@ class StepProbe:
         # for this fit only, and no callback hook has to be overridden (which would make Keras
         # synchronise, or run other callbacks' hooks that it would have skipped).
         container: Any = self._container()
+        self.callbacks.join(container)
         container.on_train_batch_begin = self._on_batch_begin
         container.on_train_batch_end = self._on_batch_end
 
     def remove(self) -> None:
         """Stop timing; the container and the model are as they were."""
         container: Any = self._container()
-        for name in ("on_train_batch_begin", "on_train_batch_end") if container is not None else ():
-            vars(container).pop(name, None)
+        if container is not None:
+            for name in ("on_train_batch_begin", "on_train_batch_end"):
+                vars(container).pop(name, None)
+            CallbackClock.leave(container)
         self._disarm()
         self._drop_listeners()
 
     def forget_model(self) -> None:
         """Keep the numbers only, once removed: a profiler outlives its models."""
         if not self.recorders and vars(self.model).get("train_function") is not self._timed:
-            self._one_step = None
+            self._way.release()
             self.model = _NoModel()
             self.original = None
-            if self._pull_overhead is not None:
-                self._pull_overhead.release()
 
     def _drop_listeners(self) -> None:
         # They refer to the callback, and so to the model: no cycle is left behind.
         self.recorders, self.on_step_end, self.on_failure, self.on_exception = [], [], [], []
 
+    def record(
+        self, start_s: float, ready_s: float, end_s: float, *, hidden_wait_s: float = 0.0, compiled: bool = False
+    ) -> None:
+        """Keep the marks of a step, for every profiler."""
+        for recorder in self.recorders:
+            recorder.add_step(start_s, ready_s, end_s, hidden_wait_s=hidden_wait_s, compiled=compiled)
+        self.steps += 1
+        self.bookkeeping_s += self.clock() - end_s
+
+    def skip(self, start_s: float) -> None:
+        """Note a step that is not measured."""
+        for recorder in self.recorders:
+            recorder.skip_step(start_s)
+
     def exclude(self, duration_s: float) -> None:
         """Take time that was ours, not the training's, out of the last step, for every profiler."""
         for recorder in self.recorders:
             recorder.exclude(duration_s)
+
+    def note_pull_overhead(self, seconds: float, spent_s: float) -> None:
+        """Note what asking for a batch costs, and how long it took to find out."""
+        for recorder in self.recorders:
+            recorder.pull_overhead_s = seconds
+            recorder.exclude(spent_s)
+
+    def note_compile(self, duration_s: float) -> None:
+        """Note that a function was traced or compiled outside of any step."""
+        self.compile_s += duration_s
+
+    def end_epoch(self) -> None:
+        """The last step of an epoch is over: where the program runs ahead, when the device is done with it."""
+        drained_s = self._way.drained_s()
+        for recorder in self.recorders:
+            if drained_s is not None:
+                recorder.extend_step(drained_s)
+            recorder.end_epoch()
+
+    def _add_callbacks(self, duration_s: float) -> None:
+        for recorder in self.recorders:
+            recorder.add_callbacks(duration_s)
+
+    def _last_hook_s(self) -> float | None:
+        ends = [end_s for end_s in (self._last_batch_end_s, self.callbacks.last_end_s) if end_s is not None]
+        return max(ends) if ends else None
 
     def remove_listener(self, recorder: StepRecorder) -> None:
         """Stop recording for one profiler; with the last one the probe goes."""
@@ -131,6 +178,7 @@ class StepProbe:
             self.remove()
 
     def _on_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._way.begin_batch()
         try:
             container: Any = self._container()
             type(container).on_train_batch_begin(container, batch, logs)
@@ -151,15 +199,17 @@ class StepProbe:
             raise
         try:
             if not self.steps and self.recorders:
-                self._give_up("this fit runs its steps without Keras' train_function")
-            end_s = self._clock()
+                self.give_up("this fit runs its steps without Keras' train_function")
+            end_s = self.clock()
             for recorder in self.recorders:
                 recorder.end_step(end_s)
-            self.bookkeeping_s += self._clock() - end_s
+            self.bookkeeping_s += self.clock() - end_s
             for notify in self.on_step_end:
                 notify()
+            self._last_batch_end_s = self.clock()
+            self._way.end_batch()
         except Exception as fault:
-            self._stop_recording(f"the profiler failed after a step ({_name(fault)})")
+            self.stop_recording(f"the profiler failed after a step ({say(fault)})")
         except BaseException as interrupt:  # Ctrl-C while we print a verdict
             self._report_exception(interrupt)
             raise
@@ -169,7 +219,7 @@ class StepProbe:
         attribute = str(self._graph_attribute)
         attributes = vars(self.model)
         original = attributes.get(attribute)
-        shown = attributes[attribute] = _ShownFunction(original, self._one_step)
+        shown = attributes[attribute] = _ShownFunction(original, self._way.traced())
         try:
             type(container).on_train_batch_end(container, batch, logs)
         finally:
@@ -184,7 +234,8 @@ class StepProbe:
         if current is None or isinstance(current, _TimedTrainFunction):
             return
         if current is not self.original:  # first step, or a callback made a new one
-            self.original, self._one_step, self._traces = current, None, 0
+            self.original = current
+            self._way.forget()
         attributes["train_function"] = self._timed
 
     def _disarm(self) -> None:
@@ -192,13 +243,14 @@ class StepProbe:
         if attributes.get("train_function") is self._timed:
             attributes["train_function"] = self.original
 
-    def run(self, iterator: Any, caller: Any) -> Any:
-        """Stand in for ``train_function(iterator)``: pull, time, run Keras' step, time."""
+    def run(self, arguments: tuple[Any, ...], caller: Any) -> Any:
+        """Stand in for ``train_function(*arguments)``."""
         self._disarm()
         if self._container() is None or not self._frame.is_frame(caller):
-            return self.original(iterator)  # left armed by an exception; another fit found it
+            return self.original(*arguments)  # left armed by an exception; another fit found it
         try:
-            return self._run_step(iterator)
+            with self._marks_step(self.steps):
+                return self._way.run(self.original, arguments)
         except StopIteration:  # the input has run out: no step, the epoch is over
             self.ran_out = True
             raise
@@ -206,81 +258,7 @@ class StepProbe:
             self._report_exception(error)
             raise
 
-    def _run_step(self, iterator: Any) -> Any:
-        one_step = self._one_step
-        if one_step is None:
-            began_s = self._clock()
-            one_step = self._prepare(iterator)
-            self.exclude(self._clock() - began_s)
-        if one_step is None:
-            logs = self.original(iterator)
-            # Only now: where the original fails as well, it is the user's own mistake that counts.
-            self._give_up(self._obstacle)
-            return logs
-        self._price_a_pull()
-        start_s = self._clock()
-        batch = next(iterator)
-        ready_s = self._clock()
-        logs = one_step(batch)
-        end_s = self._clock()
-        try:
-            compiled = self._has_compiled(one_step, batch)
-            for recorder in self.recorders:
-                recorder.add_step(start_s, ready_s, end_s, compiled=compiled)
-            self.steps += 1
-            self.bookkeeping_s += self._clock() - end_s
-        except Exception as fault:
-            self._stop_recording(f"the profiler failed in a step ({_name(fault)})")
-        return logs
-
-    def _prepare(self, iterator: Any) -> Callable[[Any], Any] | None:
-        """Build the step function before the first batch is pulled, so that giving up loses none."""
-        try:
-            if not compat.is_keras_own_function(self.original, self._access, run_eagerly=self._run_eagerly):
-                self._obstacle = "model.train_function is not Keras' own: something else has replaced or wrapped it"
-                return None
-            if self._run_eagerly:
-                self._one_step = compat.eager_step_function(self.original)
-            else:
-                self._one_step = compat.one_step_function(self.original, self._access, iterator.element_spec)
-        except Exception as fault:
-            self._obstacle = f"the step could not be taken apart ({_name(fault).splitlines()[0]})"
-            return None
-        try:
-            self._pull_overhead = PullOverhead(iterator.element_spec, self._clock)
-        except Exception as fault:
-            self._stop_recording(f"the cost of pulling a batch could not be measured ({_name(fault)})")
-        return self._one_step
-
-    def _price_a_pull(self) -> None:
-        """Take one more sample of what asking costs; its time is nobody's."""
-        overhead = self._pull_overhead
-        if overhead is None or overhead.is_known or not self.steps:
-            return
-        try:
-            began_s = self._clock()
-            overhead.sample()
-            spent_s = self._clock() - began_s
-            for recorder in self.recorders:
-                recorder.pull_overhead_s = overhead.seconds
-                recorder.exclude(min(spent_s, LIMIT_S))  # more is not the price: the training did wait
-        except Exception as fault:
-            self._stop_recording(f"the cost of pulling a batch could not be measured ({_name(fault)})")
-
-    def _has_compiled(self, one_step: Any, batch: Any) -> bool:
-        """Tell whether this step traced, or compiled for a shape of batch it had not met."""
-        if self._run_eagerly:
-            return False
-        traces = one_step.experimental_get_tracing_count()
-        compiled = traces != self._traces
-        self._traces = traces
-        if self._uses_xla:
-            shape = _leading_shape(batch)
-            compiled = compiled or shape not in self._seen_shapes
-            self._seen_shapes.add(shape)
-        return bool(compiled)
-
-    def _stop_recording(self, reason: str) -> None:
+    def stop_recording(self, reason: str) -> None:
         """After a fault of ours: the step goes on as it began, only unobserved.
 
         To hand over to the original in the middle of a fit would change the training on Keras 2,
@@ -291,7 +269,7 @@ class StepProbe:
         for notify in listeners:
             notify(reason)
 
-    def _give_up(self, reason: str) -> None:
+    def give_up(self, reason: str) -> None:
         """Leave the training to Keras from here on."""
         listeners = self.on_failure
         self.remove()
@@ -315,8 +293,8 @@ class _TimedTrainFunction:
     def original(self) -> Any:
         return self._probe.original
 
-    def __call__(self, iterator: Any) -> Any:
-        return self._probe.run(iterator, sys._getframe(1))
+    def __call__(self, *arguments: Any) -> Any:
+        return self._probe.run(arguments, sys._getframe(1))
 
 
 class _NoModel:
@@ -335,18 +313,3 @@ class _ShownFunction:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_traced"], name)
-
-
-def _name(fault: Exception) -> str:
-    return f"{type(fault).__name__}: {fault}"
-
-
-def _leading_shape(batch: Any) -> Any:
-    """Shape of the first tensor of a batch, as something to look up in a set."""
-    first = batch
-    while isinstance(first, (tuple, list, dict)) and first:
-        first = next(iter(first.values() if isinstance(first, dict) else first))
-    try:
-        return tuple(first.shape)
-    except (AttributeError, TypeError, ValueError):  # no dense tensor: its shape says nothing about compiling
-        return None

@@ -1,0 +1,76 @@
+"""What comes out of an input, and what goes on behind a step, on each backend."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kerasdiag.compat.step_access import StepAccess
+from kerasdiag.fit_call import FitCall
+
+# Any stands for foreign objects throughout: models, iterators and batches of whichever Keras runs.
+
+
+def is_end_of_input(error: BaseException) -> bool:
+    """Tell whether an iterator raised this because it has no more batches."""
+    return isinstance(error, StopIteration) or type(error).__name__ == "OutOfRangeError"
+
+
+def ready_input(fit: FitCall, access: StepAccess) -> Callable[[Any], Iterator[Any] | None] | None:
+    """Return what makes, from a batch, an input of such batches that is always ready; None where that is not known.
+
+    On JAX and torch Keras hands the batches of tf.data on as arrays, by its own adapter of the input.
+    """
+    adapter: Any = type(getattr(fit.arguments.get("epoch_iterator"), "data_adapter", None))
+    if adapter.__name__ != "TFDatasetAdapter":
+        return None
+
+    def make(batch: Any) -> Iterator[Any]:
+        tensorflow = sys.modules["tensorflow"]
+        with tensorflow.device("CPU:0"):
+            ready: Any = adapter(tensorflow.data.Dataset.from_tensors(_zeros(batch)).repeat().prefetch(2))
+        return iter(ready.get_jax_iterator() if access.backend == "jax" else ready.get_torch_dataloader())
+
+    return make
+
+
+def _zeros(batch: Any) -> Any:
+    """A batch of this structure and these shapes; torch's lists are tuples for TensorFlow."""
+    if isinstance(batch, dict):
+        return {name: _zeros(part) for name, part in batch.items()}
+    if isinstance(batch, (tuple, list)):
+        return tuple(map(_zeros, batch))
+    import numpy as np  # here, so that the command line starts fast
+
+    return np.zeros(tuple(batch.shape), str(batch.dtype).rpartition(".")[2])  # torch.float32
+
+
+def work_in_flight(backend: str, result: Any) -> list[Any]:
+    """Return what tells when the device has computed a step: objects with ``is_ready`` and ``block_until_ready``.
+
+    Args:
+        backend: Name of the backend.
+        result: What ``train_function`` returned: logs, on JAX with the new state behind them.
+    """
+    if backend == "jax":
+        logs = result[0] if isinstance(result, tuple) else result
+        return [one for one in logs.values() if hasattr(one, "is_ready")]
+    torch = sys.modules.get("torch")
+    if backend == "torch" and torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        return [_CudaWork(torch)]
+    return []  # computed by the time the call returns
+
+
+class _CudaWork:
+    """What the GPU has been given so far."""
+
+    def __init__(self, torch: Any) -> None:
+        self._event = torch.cuda.Event(blocking=True)
+        self._event.record()
+
+    def is_ready(self) -> bool:
+        return bool(self._event.query())
+
+    def block_until_ready(self) -> None:
+        self._event.synchronize()

@@ -1,0 +1,44 @@
+"""Which steps are measured where measuring costs too much: blocks of neighbours, one in ten.
+
+Blocks, for a loader with several workers delivers in bursts: single steps at a fixed distance could meet only the first
+batch of each burst.
+"""
+
+from __future__ import annotations
+
+MOST_COST_FRACTION = 0.01  # of the step
+FULLY_MEASURED_STEPS = 60  # until here every step is measured, so that there is a verdict soon
+BLOCK_STEPS = 32
+ONE_BLOCK_IN = 10
+
+
+class Sampling:
+    """Decides before each execution whether it is measured.
+
+    Args:
+        allowed: Whether measured and other steps may take turns without changing the training.
+    """
+
+    def __init__(self, *, allowed: bool) -> None:
+        self._allowed = allowed
+        self.is_on = False
+        self._position = 0  # steps since sampling began
+
+    def consider(self, steps: int, cost_s: float, step_s: float) -> None:
+        """Begin to sample if measuring a step costs more than 1 % of it.
+
+        Args:
+            steps: Steps measured so far.
+            cost_s: What measuring adds to a step.
+            step_s: Mean period of a step.
+        """
+        if self._allowed and not self.is_on and steps >= FULLY_MEASURED_STEPS:
+            self.is_on = cost_s > MOST_COST_FRACTION * step_s
+
+    def wants(self, steps: int) -> bool:
+        """Whether the next execution, of so many steps, is measured."""
+        if not self.is_on:
+            return True
+        block, _ = divmod(self._position, max(BLOCK_STEPS, steps))
+        self._position += steps
+        return block % ONE_BLOCK_IN == ONE_BLOCK_IN - 1

@@ -1,0 +1,145 @@
+"""TensorFlow: the graph pulls the batch, so it is pulled, and timed, before Keras' own step runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kerasdiag import compat
+from kerasdiag.profiler.data_probe.pull_ahead import PullAhead
+from kerasdiag.profiler.data_probe.pull_overhead import PullOverhead, ready_dataset
+from kerasdiag.profiler.data_probe.sampling import Sampling
+from kerasdiag.profiler.data_probe.way import Recording, Way, leading_shape, say
+
+METHOD = "one-step-function"
+METHOD_EAGER = "one-step-eager"
+# What a step costs more alone than within an execution of several: Keras' fused loop against calls from Python
+# (tests/benchmarks/overhead.py prints it).
+UNFUSED_STEP_S = 250e-6
+
+# Any stands for Keras' own objects: models, iterators, batches, logs.
+
+
+class TensorFlowStep(Way):
+    """Runs the steps of an execution one by one, each on a batch that is pulled before it."""
+
+    def __init__(self, probe: Recording, model: Any, access: compat.StepAccess) -> None:
+        super().__init__(probe)
+        self._model = model
+        self._access = access
+        self._run_eagerly = bool(model.run_eagerly)
+        self.method = METHOD_EAGER if self._run_eagerly else METHOD
+        self._uses_xla = compat.compiles_with_xla(model)
+        self._seen_shapes: set[Any] = set()
+        self._traces = 0
+        self._one_step: Callable[[Any], Any] | None = None
+        self._several = compat.steps_of_execution(model) > 1
+        ahead = access.pulls_ahead if self._several and not self._run_eagerly else 0
+        if compat.is_distributed(model):
+            ahead = 0  # a distributed iterator pulls ahead by itself
+        self._batches = PullAhead(ahead, self._clock)
+        self.sampling = Sampling(allowed=compat.may_sample(access) and not self._run_eagerly)
+        self._measured_s = 0.0
+
+    def run(self, train_function: Any, arguments: tuple[Any, ...]) -> Any:
+        """Pull, time, run Keras' step, time; as often as the execution has steps."""
+        (iterator,) = arguments
+        one_step = self._one_step
+        if one_step is None:
+            obstacle = self._prepare(train_function, iterator)
+            if obstacle:
+                logs = train_function(iterator)
+                # Only now: where the original fails as well, it is the user's own mistake that counts.
+                self._probe.give_up(obstacle)
+                return logs
+            one_step = self._one_step
+            assert one_step is not None, "made just now"
+        count = compat.steps_of_execution(self._model) if self._several else 1
+        if not self.sampling.wants(count):
+            return self._run_unmeasured(train_function, one_step, iterator, count)
+        return self._run_measured(one_step, iterator, count)
+
+    def _run_measured(self, one_step: Callable[[Any], Any], iterator: Any, count: int) -> Any:
+        logs: Any = None
+        batches = self._batches
+        batches.begin(iterator, count)
+        for position in range(count):
+            self._price_a_pull()
+            try:
+                start_s, batch, ready_s = batches.pull()
+            except Exception as error:
+                if position and compat.is_end_of_input(error) and compat.ends_in_partial_execution(self._access):
+                    break
+                raise
+            if position < count - 1:
+                batches.order()
+            logs = one_step(batch)
+            end_s = self._clock()
+            try:
+                compiled = self._has_compiled(one_step, batch)
+                self._probe.record(start_s, ready_s, end_s, compiled=compiled)
+                self._consider_sampling(0.0 if compiled else end_s - start_s)
+            except Exception as fault:
+                self._probe.stop_recording(f"the profiler failed in a step ({say(fault)})")
+        return logs
+
+    def _consider_sampling(self, step_s: float) -> None:
+        steps = self._probe.steps
+        self._measured_s += step_s
+        if steps % 32 == 0:
+            cost_s = self._probe.bookkeeping_s / steps + (UNFUSED_STEP_S if self._several else 0.0)
+            self.sampling.consider(steps, cost_s, self._measured_s / steps)
+
+    def _run_unmeasured(self, train_function: Any, one_step: Callable[[Any], Any], iterator: Any, count: int) -> Any:
+        start_s = self._clock()
+        logs = train_function(iterator) if count > 1 else one_step(next(iterator))
+        for _ in range(count):
+            self._probe.skip(start_s)
+        return logs
+
+    def _prepare(self, train_function: Any, iterator: Any) -> str | None:
+        """Build the step function before the first batch is pulled, so that giving up loses none; or say why not."""
+        began_s = self._clock()
+        try:
+            if not compat.is_keras_own_function(train_function, self._access, run_eagerly=self._run_eagerly):
+                return "model.train_function is not Keras' own: something else has replaced or wrapped it"
+            if self._run_eagerly:
+                self._one_step = compat.eager_step_function(self._model, train_function, self._access)
+            else:
+                spec = iterator.element_spec
+                self._one_step = compat.one_step_function(self._model, train_function, self._access, spec)
+        except Exception as fault:
+            return f"the step could not be taken apart ({say(fault)})"
+        finally:
+            spent_s = self._clock() - began_s
+            self._probe.exclude(spent_s)
+            self._probe.note_compile(spent_s)
+        self._price_pulls(lambda: PullOverhead(ready_dataset(iterator.element_spec), self._clock))
+        return None
+
+    def _has_compiled(self, one_step: Any, batch: Any) -> bool:
+        """Tell whether this step traced, or compiled for a shape of batch it had not met."""
+        if self._run_eagerly:
+            return False
+        traces = one_step.experimental_get_tracing_count()
+        compiled = traces != self._traces
+        self._traces = traces
+        if self._uses_xla:
+            shape = leading_shape(batch)
+            compiled = compiled or shape not in self._seen_shapes
+            self._seen_shapes.add(shape)
+        return bool(compiled)
+
+    def traced(self) -> Any:
+        """The function that ran in place of the original, which has no graph."""
+        return self._one_step
+
+    def forget(self) -> None:
+        """A callback made a new function."""
+        self._one_step, self._traces = None, 0
+
+    def release(self) -> None:
+        """Drop model and input, and end the thread."""
+        self._one_step = self._model = None
+        self._batches.release()
+        super().release()

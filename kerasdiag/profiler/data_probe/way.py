@@ -1,0 +1,121 @@
+"""What the three ways of splitting the wait from the step have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from kerasdiag.profiler.data_probe.pull_overhead import PullOverhead, leaves
+
+# Any stands for Keras' own objects: models, iterators, batches, logs.
+
+
+class Recording(Protocol):
+    """Where the marks of a step go, and what a way may tell the probe."""
+
+    clock: Callable[[], float]
+    steps: int
+    bookkeeping_s: float
+
+    def record(
+        self, start_s: float, ready_s: float, end_s: float, *, hidden_wait_s: float = 0.0, compiled: bool = False
+    ) -> None:
+        """Keep the marks of a step: when it asked for its batch, had it, and returned."""
+
+    def skip(self, start_s: float) -> None:
+        """Note a step that is not measured."""
+
+    def exclude(self, duration_s: float) -> None:
+        """Take time out of the last step that was ours."""
+
+    def note_pull_overhead(self, seconds: float, spent_s: float) -> None:
+        """Note what asking for a batch costs, and how long it took to find out."""
+
+    def note_compile(self, duration_s: float) -> None:
+        """Note that a function was traced or compiled outside of any step."""
+
+    def give_up(self, reason: str) -> None:
+        """Leave the training to Keras from here on."""
+
+    def stop_recording(self, reason: str) -> None:
+        """After a fault of ours: the training goes on as it began, only unobserved."""
+
+
+class Way(ABC):
+    """Runs what Keras would have called, and marks when each of its steps waited and computed."""
+
+    method = ""  # its name in the profile
+
+    def __init__(self, probe: Recording) -> None:
+        self._probe = probe
+        self._clock = probe.clock
+        self._pull_overhead: PullOverhead | None = None
+
+    @abstractmethod
+    def run(self, train_function: Any, arguments: tuple[Any, ...]) -> Any:
+        """Make the call ``train_function(*arguments)``, step by step on the clock; returns what it returns."""
+
+    def _price_pulls(self, make: Callable[[], PullOverhead | None]) -> None:
+        """Begin to price pulls, where that can be done."""
+        try:
+            self._pull_overhead = make()
+        except Exception as fault:
+            self._stop_pricing(fault)
+
+    def _price_a_pull(self) -> None:
+        """Take one more sample of what asking costs; its time is nobody's."""
+        overhead = self._pull_overhead
+        if overhead is None or overhead.is_known or not self._probe.steps:
+            return
+        try:
+            began_s = self._clock()
+            overhead.sample()
+            spent_s = self._clock() - began_s
+            # More is not the price: then the training did wait.
+            self._probe.note_pull_overhead(overhead.seconds, min(spent_s, overhead.limit_s))
+        except Exception as fault:
+            self._stop_pricing(fault)
+
+    def _stop_pricing(self, fault: Exception) -> None:
+        self._probe.stop_recording(f"the cost of pulling a batch could not be measured ({say(fault)})")
+
+    def begin_batch(self) -> None:
+        """Keras is about to call ``on_train_batch_begin``."""
+
+    def end_batch(self) -> None:
+        """Keras is about to go for the next batch: all callbacks have run."""
+
+    def drained_s(self) -> float | None:
+        """When the device finished the last step, where the program may run ahead of it; else None."""
+        return None
+
+    def traced(self) -> Any:
+        """The function whose graph stands for the training, where it is not ``train_function``; else None."""
+        return None
+
+    def forget(self) -> None:
+        """``train_function`` is another one from here on."""
+
+    def release(self) -> None:
+        """Drop whatever keeps models, batches or threads; the fit is over."""
+        if self._pull_overhead is not None:
+            self._pull_overhead.release()
+
+
+def say(fault: BaseException) -> str:
+    """Name a fault in one line."""
+    return f"{type(fault).__name__}: {fault}".splitlines()[0]
+
+
+def leading_shape(batch: Any) -> Any:
+    """Shape of the first array of a batch, as something to look up in a set."""
+    try:
+        return tuple(leaves(batch)[0].shape)
+    except (
+        AttributeError,
+        IndexError,
+        TypeError,
+        ValueError,
+    ):  # no dense tensor: its shape says nothing about compiling
+        return None
