@@ -19,10 +19,11 @@ def unreadable_script(environment: Environment) -> Answer:
         What was not read was not examined: the other rules are silent about it, and that is no good news.
 
     Example:
-        train.py does not parse as Python 3: invalid syntax.
+        train.py does not parse as Python 3.12, which runs this doctor: invalid syntax.
 
     Fix:
-        Mend the line; `python -m py_compile train.py` shows it. `2to3` rewrites Python 2.
+        Mend the line; `python -m py_compile train.py` shows it. `2to3` rewrites Python 2. A script for a newer Python is
+        read where that Python runs the doctor.
 
     When to ignore:
         The cell is unfinished on purpose, as in an exercise. The other cells of a notebook are read all the same.
@@ -34,7 +35,7 @@ def unreadable_script(environment: Environment) -> Answer:
             severity=Severity.WARN if problem.cell is None else Severity.INFO,
             message=f"{_what(script.path, problem.cell)} {problem.message.rstrip('.?')}.",
             evidence=(Evidence(f"{script.path}, line {problem.line}", Provenance.DECLARED),),
-            remedy=Remedy("Mend it and look again; no rule has seen it."),
+            remedy=Remedy("Mend it, or run the doctor with the Python that it is written for; no rule has seen it."),
             numbers={"line": problem.line},
             location=Location(script.path, problem.line, problem.column, problem.cell),
         )
