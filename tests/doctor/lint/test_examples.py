@@ -82,6 +82,27 @@ def test_a_comment_for_another_code_does_not(code, doctor):
     assert len(report["findings"]) == 1
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "model.fit(train, workers=4)  # kerasdiag: ignore KD705 only",
+        "model.fit(train, workers=4)  # kerasdiag: ignored files",
+        "model.fit(train, workers=4, name='# kerasdiag: ignore')",
+    ],
+)
+def test_what_looks_like_a_comment_that_silences(line, doctor):
+    """Words after it, and texts, are no order to say nothing."""
+    report, _ = doctor(EXAMPLES["KD701"].source.replace("model.fit(train, workers=4)", line), "--select", "KD701")
+    assert len(report["findings"]) == 1
+
+
+def test_a_comment_besides_another_one(doctor):
+    """Linters share a line."""
+    source = EXAMPLES["KD701"].source.rstrip() + "  # kerasdiag: ignore  # noqa\n"
+    report, _ = doctor(source, "--select", "KD701")
+    assert report["findings"] == []
+
+
 def test_a_comment_on_any_line_of_the_statement(doctor):
     """Formatters break calls over lines; the comment may stand at the closing bracket."""
     source = EXAMPLES["KD701"].source.replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kerasdiag.doctor.check import Answer, check, found, ok
+from kerasdiag.doctor.lint.analysis import record_of
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Evidence, Finding, Location, Provenance, Remedy, Severity
 
@@ -12,7 +13,8 @@ def unreadable_script(environment: Environment) -> Answer:
     """A script, or a cell of a notebook, does not parse, and no rule looked at it.
 
     What it finds:
-        Files and cells that this Python cannot parse: Python 2, an unfinished line, something that is no notebook.
+        Files and cells that this Python cannot parse: Python 2, an unfinished line, something that is no notebook. Also
+        scripts that are nested too deeply, or too long, to be followed to their end.
         Lines for IPython (`%time`, `!pip`) are understood, and cells below `%%bash` and the like left out.
 
     Why it matters:
@@ -41,6 +43,19 @@ def unreadable_script(environment: Environment) -> Answer:
         )
         for script in environment.scripts.scripts
         for problem in script.problems
+    ]
+    findings += [
+        Finding(
+            code="KD700",
+            severity=Severity.INFO,
+            message=f"{script.path} was not followed to its end: {why}.",
+            evidence=(Evidence(script.path, Provenance.DECLARED),),
+            remedy=Remedy("Look at what comes late in it yourself; no rule has seen all of it."),
+            location=Location(script.path, 1, 1),
+        )
+        for script in environment.scripts.scripts
+        for why in [record_of(script).unfinished]
+        if why is not None
     ]
     return found(*findings) if findings else ok(f"{len(environment.scripts.scripts)} read")
 
