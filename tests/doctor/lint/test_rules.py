@@ -114,6 +114,9 @@ FIRES = [
     ("KD715", EFFICIENT + "net = keras.Sequential([keras.layers.Rescaling(1 / 255), model, keras.layers.Dense(3)])\nnet.fit(ds)\n"),
     ("KD715", EFFICIENT + "net = keras.Sequential()\nnet.add(keras.layers.Rescaling(1 / 255))\nnet.add(model)\nnet.fit(ds)\n"),
     ("KD715", EFFICIENT + "def head(x):\n    return keras.layers.Dense(3)(keras.layers.Flatten()(x))\nnet = keras.Model(model.input, head(model.output))\nnet.fit(x / 255.0, y)\n"),
+    ("KD715", EFFICIENT + "model.fit(x, y, validation_data=(held_out / 255, labels))\n"),
+    ("KD715", GENERATOR + "model = keras.applications.EfficientNetB0()\nmodel.fit(IDG().flow(x / 255, y))\n"),
+    ("KD715", GENERATOR + "class G(IDG):\n    pass\nmodel = keras.applications.EfficientNetB0()\nmodel.fit(G(rescale=1 / 255).flow_from_directory('a'))\n"),
     # Steps.
     ("KD716", GENERATOR + "model.fit(train, steps_per_epoch=train.samples / BATCH)\n"),
     ("KD716", GENERATOR + "import numpy as np\nmodel.fit(train, steps_per_epoch=np.ceil(train.n / 32))\n"),
@@ -211,6 +214,8 @@ SILENT = [
     ("KD715", EFFICIENT + "def load(path, mask):\n    return decode(path), decode(mask) / 255.0\nmodel.fit(paths.map(load))\n"),
     ("KD715", EFFICIENT + "def load(path):\n    image = tf.image.adjust_gamma(decode(path) / 255.0, 0.8)\n    return image * 255.0\nmodel.fit(paths.map(load))\n"),
     ("KD715", EFFICIENT + "net = keras.Sequential([keras.layers.Flatten()])\nnet.fit(paths.map(lambda p: decode(p) / 255))\nmodel.fit(paths.map(decode))\n"),
+    ("KD715", EFFICIENT + "net = keras.Model([model.input, other], head(model.output))\nnet.fit([x / 255, z], y)\n"),
+    ("KD715", EFFICIENT + "net = keras.Model([model.input, other], head(model.output))\nnet.fit(paths.map(lambda p: ((decode(p), p / 255), 1)))\n"),
     ("KD715", EFFICIENT + "from nets import build\nbuild().fit(x / 255, y)\n"),
     ("KD715", EFFICIENT + "net = keras.Sequential([keras.layers.Rescaling(255), model])\nnet.fit(x / 255, y)\n"),
     ("KD715", EFFICIENT + "model.fit(paths.map(lambda p: tf.image.convert_image_dtype(tf.image.resize(decode(p), (9, 9)), tf.float32)))\n"),

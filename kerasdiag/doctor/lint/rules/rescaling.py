@@ -16,7 +16,7 @@ from kerasdiag.doctor.lint.models import FIT_METHODS, is_generator, iterator_cal
 from kerasdiag.doctor.lint.names import last_of_keras
 from kerasdiag.doctor.lint.networks import Base, bases_of
 from kerasdiag.doctor.lint.record import Record
-from kerasdiag.doctor.lint.values import UNKNOWN, Call, Dataset, Items, Literal, Result, Value
+from kerasdiag.doctor.lint.values import UNKNOWN, Call, Dataset, Instance, Items, Literal, Result, Value
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
@@ -73,8 +73,9 @@ def _rule(subject: Subject) -> Iterator[Hit]:
                 yield _hit(base, way.scaled_at, ast.unparse(way.scaled_at))
         if not all(_is_plain(way) for way in ways):
             continue
-        for each in (data, call.argument("validation_data")):
-            for node, what, code in _rescalings(subject, each):
+        held_out = call.argument("validation_data") or UNKNOWN
+        for given, images in ((data, _images(data)), (held_out, _images(first_input(held_out)))):
+            for node, what, code in (*_of_generator(subject, given), *_divisions(subject.record, images)):
                 yield _hit(bases[0], node, what, code)
 
 
@@ -117,19 +118,31 @@ def _is_plain(way: Trail) -> bool:
     return origin is _INPUT or (isinstance(origin, Result) and last_of_keras(origin.call.name) == "Input")
 
 
-def _rescalings(subject: Subject, data: Value | None) -> Iterator[tuple[ast.AST, str, tuple[str, ...]]]:
+def _images(data: Value) -> Value:
+    """The images among what fit is given, as far as they are values of the script."""
+    if isinstance(data, Dataset):
+        return first_input(data.element)
     flow = iterator_call(data)
-    images = data.element if isinstance(data, Dataset) else data
-    if flow is not None and isinstance(flow.receiver, Result) and is_generator(flow.receiver):
-        made = flow.receiver.call
-        factor = number_of(made.argument("rescale"))
-        keyword = made.keyword_node("rescale")
-        if keyword is not None and factor is not None and 0 < factor <= _SMALL:
-            written = ast.unparse(keyword.value)
-            yield keyword, f"rescale={written}", without_arguments(subject.script, made.node, ("rescale",))
-        images = flow.argument("x", 0) if flow.method == "flow" else None
-    given = first_input(images or UNKNOWN)
-    for image in given.items if isinstance(given, Items) else (given,):  # several inputs
-        node = scaling_of(subject.record, image).scaled_at
-        if node is not None:
-            yield node, ast.unparse(node), ()
+    if flow is None:
+        return data
+    return (flow.argument("x", 0) if flow.method == "flow" else None) or UNKNOWN
+
+
+def _of_generator(subject: Subject, data: Value) -> Iterator[tuple[ast.AST, str, tuple[str, ...]]]:
+    flow = iterator_call(data)
+    if flow is None or not isinstance(flow.receiver, (Result, Instance)) or not is_generator(flow.receiver):
+        return
+    made = flow.receiver.call
+    keyword, factor = made.keyword_node("rescale"), number_of(made.argument("rescale"))
+    if keyword is not None and factor is not None and 0 < factor <= _SMALL:
+        code = without_arguments(subject.script, made.node, ("rescale",))
+        yield keyword, f"rescale={ast.unparse(keyword.value)}", code
+
+
+def _divisions(record: Record, images: Value) -> Iterator[tuple[ast.AST, str, tuple[str, ...]]]:
+    every = images.items if isinstance(images, Items) else (images,)
+    places = [scaling_of(record, each).scaled_at for each in every]
+    if None not in places:  # of several inputs nobody knows which one is that of the base
+        for place in places:
+            if place is not None:
+                yield place, ast.unparse(place), ()
