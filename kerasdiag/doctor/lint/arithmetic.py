@@ -23,6 +23,7 @@ from kerasdiag.doctor.lint.values import (
     Ratio,
     Result,
     Sum,
+    Tensor,
     Value,
 )
 
@@ -110,7 +111,8 @@ def compared(operation: ast.cmpop, left: Value, right: Value) -> Value:
     """Return True or False where both sides are written down; and for ``is None`` where the left one is made."""
     is_identity = isinstance(operation, (ast.Is, ast.IsNot))
     if is_identity and right == Literal(None):
-        if not isinstance(left, (Literal, Dataset, Function, Class, Instance, Items)):
+        is_tensor = isinstance(left, Result) and left.call.name.startswith("tensorflow.")
+        if not is_tensor and not isinstance(left, (Literal, Tensor, Dataset, Function, Class, Instance, Items)):
             return UNKNOWN
         return Literal((left == Literal(None)) == isinstance(operation, ast.Is))
     work = _COMPARISONS.get(type(operation))

@@ -124,7 +124,8 @@ class Calls(Functions):
             outer, begin = (self.branches, self.may_have_left), len(self.record.calls)
             self.branches, self.may_have_left = 0, False
             parts = element.items if isinstance(element, Items) else (element,)
-            returned = self.call_function(function, parts, {})
+            # Of an unknown element nobody knows how many arguments it makes.
+            returned = self.call_function(function, parts, {}, is_open=element is UNKNOWN)
             self.branches, self.may_have_left = outer
             step = replace(step, calls=tuple(self.record.calls[begin:]))
         element = element_after(step, element, returned)

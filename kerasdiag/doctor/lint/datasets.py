@@ -6,7 +6,7 @@ import ast
 from dataclasses import replace
 
 from kerasdiag.doctor.lint.names import keras_name
-from kerasdiag.doctor.lint.values import UNKNOWN, Call, Dataset, Items, Literal, Result, Step, Value
+from kerasdiag.doctor.lint.values import TENSOR, UNKNOWN, Call, Dataset, Items, Literal, Result, Step, Unknown, Value
 
 IMAGE_FOLDER = "image_dataset_from_directory"
 _KERAS_SOURCES = (IMAGE_FOLDER, "text_dataset_from_directory", "timeseries_dataset_from_array")
@@ -18,6 +18,7 @@ _TENSORFLOW_SOURCES = (
     "make_csv_dataset",
 )
 _OF_DATASET = ("from_tensor_slices", "from_tensors", "from_generator", "list_files", "range", "random")
+_OF_ONE_TENSOR = ("list_files", "range", "TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset")
 COMBINING = ("zip", "sample_from_datasets", "choose_from_datasets")
 FOLLOWED = ("map", "interleave", "flat_map")  # what their function gives is an element, or a dataset of elements
 # Stages after which an element is what it was before; batches of elements are taken for one.
@@ -124,17 +125,24 @@ def element_after(step: Step, before: Value, returned: Value) -> Value:
         return Items(tuple(part.element if isinstance(part, Dataset) else UNKNOWN for part in _combined(call)))
     if step.operation == IMAGE_FOLDER:
         image = Result(call)
-        return image if call.argument("label_mode") == Literal(None) else Items((image, UNKNOWN))
+        return image if call.argument("label_mode") == Literal(None) else Items((image, TENSOR))
     if step.operation == "from_tensor_slices":
-        # A tuple becomes a tuple of slices; a list becomes a tensor, of which nothing is known.
-        written = call.node.args[0] if call.node.args else None
-        given = call.argument("tensors", 0) or UNKNOWN
-        parts = given.items if isinstance(given, Items) else (given,)
-        slices = tuple(UNKNOWN if isinstance(part, (Items, Literal, Dataset)) else part for part in parts)
-        if isinstance(given, Items):
-            return Items(slices) if isinstance(written, ast.Tuple) else UNKNOWN
-        return slices[0]
-    return UNKNOWN
+        return _slices(call)
+    if step.operation == "tensorflow_datasets.load" and call.argument("as_supervised") == Literal(True):
+        return Items((TENSOR, TENSOR))
+    return TENSOR if step.operation in _OF_ONE_TENSOR else UNKNOWN
+
+
+def _slices(call: Call) -> Value:
+    """Elements of ``from_tensor_slices``: a tuple becomes a tuple of slices, a list becomes one tensor."""
+    given = call.argument("tensors", 0) or UNKNOWN
+    if not isinstance(given, Items):
+        return given
+    if not (call.node.args and isinstance(call.node.args[0], ast.Tuple)):
+        return UNKNOWN
+    return Items(
+        tuple(TENSOR if isinstance(part, (Unknown, Items, Literal, Dataset)) else part for part in given.items)
+    )
 
 
 def unpacked(value: Value, count: int) -> list[Value]:

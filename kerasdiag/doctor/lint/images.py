@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from kerasdiag.doctor.lint.arithmetic import number_of
 from kerasdiag.doctor.lint.datasets import IMAGE_FOLDER
+from kerasdiag.doctor.lint.merging import merge
 from kerasdiag.doctor.lint.names import last_of_keras
 from kerasdiag.doctor.lint.networks import layers_of
 from kerasdiag.doctor.lint.record import Record
@@ -45,6 +46,8 @@ class Trail(NamedTuple):
 
 def first_input(element: Value) -> Value:
     """Return the images of an element ``(images, labels)``."""
+    if isinstance(element, Either):
+        return merge(first_input(element.first), first_input(element.second))
     return element.items[0] if isinstance(element, Items) and element.items else element
 
 

@@ -18,6 +18,7 @@ from kerasdiag.doctor.lint.values import (
     Member,
     Path,
     Result,
+    Tensor,
     Value,
 )
 
@@ -93,7 +94,7 @@ def may_be_model(value: Value) -> bool:
         return value.call.name.partition(".")[0] not in _OTHERS and last_of_keras(value.call.name) != GENERATOR
     if isinstance(value, Instance):
         return any(keras_name(name) for name in value.kind.base_names())
-    return not isinstance(value, (Path, Dataset, Literal, Items)) and not is_generator(value)
+    return not isinstance(value, (Path, Dataset, Literal, Items, Tensor)) and not is_generator(value)
 
 
 def is_generator(value: Value | None) -> bool:

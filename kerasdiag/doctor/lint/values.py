@@ -19,6 +19,13 @@ class Unknown(Value):
 UNKNOWN = Unknown()
 
 
+class Tensor(Value):
+    """A part of an element of a dataset, of which no more is known."""
+
+
+TENSOR = Tensor()
+
+
 @dataclass(frozen=True)
 class Literal(Value):
     """A number, a text, True, None."""
