@@ -116,6 +116,8 @@ class Statements(Branches):
 
     def _do_augassign(self, node: ast.AugAssign, scope: Scope) -> None:
         value = combined(node, node.op, self.value(node.target, scope), self.value(node.value, scope))
+        if self.loop is not None and isinstance(node.op, (ast.Add, ast.Sub)):
+            value = UNKNOWN  # what a loop counts is no sum of two things
         self.bind(node.target, value, scope, node)
 
     def _do_delete(self, node: ast.Delete, scope: Scope) -> None:

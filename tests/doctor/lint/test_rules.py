@@ -123,6 +123,7 @@ FIRES = [
     ("KD716", GENERATOR + "model.fit(train, steps_per_epoch=train.samples / BATCH)\n"),
     ("KD716", GENERATOR + "import numpy as np\nmodel.fit(train, steps_per_epoch=np.ceil(train.n / 32))\n"),
     ("KD716", HEAD + "keras.Model().evaluate(x, steps=800 / 32)\n"),
+    ("KD716", GENERATOR + "n = 0\nfor root, folders, files in os.walk('a'):\n    n += len(files)\nmodel.fit(train, steps_per_epoch=n // BATCH, epochs=9)\n"),
     ("KD716", GENERATOR + "n = len(frame) - held_out\nmodel.fit(train, steps_per_epoch=n // BATCH, epochs=9)\n"),
     ("KD716", GENERATOR + "model.fit(train, steps_per_epoch=int(0.8 * 2020) // BATCH, epochs=3)\n"),
 ]  # fmt: skip
