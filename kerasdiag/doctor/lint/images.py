@@ -10,7 +10,7 @@ from typing import NamedTuple
 from kerasdiag.doctor.lint.arithmetic import number_of
 from kerasdiag.doctor.lint.datasets import IMAGE_FOLDER
 from kerasdiag.doctor.lint.merging import merge
-from kerasdiag.doctor.lint.names import last_of_keras
+from kerasdiag.doctor.lint.names import keras_name, last_of_keras
 from kerasdiag.doctor.lint.networks import layers_of
 from kerasdiag.doctor.lint.record import Record
 from kerasdiag.doctor.lint.values import Call, Either, Items, Literal, Path, Ratio, Result, Sum, Value
@@ -27,6 +27,10 @@ _OTHER_SIZE = (
 _KEEPS = re.compile(rf"tensorflow\.(?:{_SAME_SIZE}|{_OTHER_SIZE})$")
 _KEEPS_SIZE = re.compile(rf"tensorflow\.(?:{_SAME_SIZE})$")
 _KEEPS_IN_NUMPY = re.compile(r"numpy\.(?:array|asarray|expand_dims|squeeze|reshape|transpose)$")
+# Of models that do it themselves: it gives what it takes (Keras 2.15 and 3.15).
+_DOES_NOTHING = re.compile(
+    r"keras\.applications\.(?:efficientnet|efficientnet_v2|mobilenet_v3|convnext|regnet|resnet_rs)\.preprocess_input$"
+)
 _METHODS = ("astype", "reshape", "copy", "numpy", "squeeze", "transpose")
 _LAYERS = re.compile(r"(?:Random\w+|Resizing|CenterCrop|Cropping2D|ZeroPadding2D|InputLayer|Rescaling)$")
 _LAYERS_OF_SAME_SIZE = re.compile(r"(?:Random(?!Crop)\w+|InputLayer|Rescaling)$")
@@ -128,7 +132,7 @@ def _image_of(record: Record, call: Call) -> Value | None:
     """The image that a call makes another one of."""
     if call.name in ("tensorflow.cast", "tensorflow.image.convert_image_dtype") and not _gives_float(call):
         return None  # to whole numbers, which brings 0 to 1 back to 0 to 255
-    if _KEEPS.match(call.name) or _KEEPS_IN_NUMPY.match(call.name):
+    if _KEEPS.match(call.name) or _KEEPS_IN_NUMPY.match(call.name) or _DOES_NOTHING.match(keras_name(call.name) or ""):
         return call.positional[0] if call.positional else next(iter(call.keywords.values()), None)
     if not call.name and call.method in _METHODS:
         return call.receiver

@@ -116,6 +116,7 @@ FIRES = [
     ("KD715", EFFICIENT + "def head(x):\n    return keras.layers.Dense(3)(keras.layers.Flatten()(x))\nnet = keras.Model(model.input, head(model.output))\nnet.fit(x / 255.0, y)\n"),
     ("KD715", EFFICIENT + "def load(path, label=None):\n    image = decode(path) / 255.0\n    if label is None:\n        return image\n    return image, label\nmodel.fit(tf.data.Dataset.from_tensor_slices((names, labels)).map(load).map(lambda x, y: (tf.image.flip_up_down(x), y)))\n"),
     ("KD715", EFFICIENT + "def load(path, label=None):\n    image = decode(path) / 255.0\n    return image if label is None else (image, label)\nmodel.fit(tf.data.Dataset.from_tensor_slices(slices).map(load))\n"),
+    ("KD715", EFFICIENT + "i = keras.Input()\nnet = keras.Model(i, model(keras.applications.efficientnet.preprocess_input(i)))\nnet.fit(x / 255, y)\n"),
     ("KD715", EFFICIENT + "model.fit(x, y, validation_data=(held_out / 255, labels))\n"),
     ("KD715", GENERATOR + "model = keras.applications.EfficientNetB0()\nmodel.fit(IDG().flow(x / 255, y))\n"),
     ("KD715", GENERATOR + "class G(IDG):\n    pass\nmodel = keras.applications.EfficientNetB0()\nmodel.fit(G(rescale=1 / 255).flow_from_directory('a'))\n"),
