@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import pytest
 from builders import make_data, make_environment, make_packages, make_profile, make_scripts
@@ -464,9 +463,7 @@ def test_what_is_nested_too_deeply_is_named():
     ids=["quotients", "halves", "differences", "tuples", "stages", "functions"],
 )
 def test_work_that_doubles_stays_small(source):
-    """What is written down in n lines is not looked at 2**n times."""
+    """What is written down in n lines is not looked at 2**n times: this test would not come back."""
     environment = make_environment(scripts=make_scripts(HEAD + source + "keras.Model().fit(a, steps_per_epoch=n)\n"))
-    begin = time.process_time()
     answers = [rule.examine(environment) for rule in RULES]
-    assert time.process_time() - begin < 5
     assert not [answer for answer in answers if str(answer.status) in ("crashed", "unknown")]
