@@ -5,16 +5,16 @@ from __future__ import annotations
 import ast
 import io
 import json
-import re
+import sys
 import tokenize
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-# Cell magics below which there is Python; below any other (%%bash, %%writefile ...) there is something else.
-_PYTHON_BELOW = ("time", "timeit", "capture", "prun", "python", "python3", "heat", "memit", "skip")
-_MAGIC_LINE = re.compile(r"^(\s*)(%|!|\?|.*\w\?+\s*$)")
-_MAGIC_VALUE = re.compile(r"^(\s*[\w, .]+=\s*)[!%].*$")
+from kerasdiag.environment.ipython_lines import without_ipython
+
+_COMMENT_MARK = "kerasdiag"  # comments are looked for only in a text that speaks to this doctor
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,13 @@ class ParsedText:
         lines: All lines without their ends; those of a notebook's code cells one after the other.
         tree: The parsed lines.
         cell_starts: Line, from 1, at which each code cell begins; empty for a script.
+        comments: Comments by their lines, where one of them speaks to this doctor; else empty.
     """
 
     lines: tuple[str, ...] = ()
     tree: ast.Module = field(default_factory=lambda: ast.Module(body=[], type_ignores=[]))
     cell_starts: tuple[int, ...] = ()
+    comments: Mapping[int, str] = field(default_factory=dict)
 
     def place(self, line: int) -> tuple[int, int | None]:
         """Return line within the cell and number of the cell; in a script the line itself and None."""
@@ -50,9 +52,9 @@ class ParsedText:
 def parse_script(data: bytes) -> tuple[ParsedText, tuple[Problem, ...]]:
     """Parse a Python file; one that does not parse is an empty text and a problem."""
     lines = _lines(_decode(data))
-    body, problem = _parse(lines, None)
+    body, comments, problem = _parse(lines, None)
     tree = ast.Module(body=body, type_ignores=[])
-    return ParsedText(tuple(lines), tree), (problem,) if problem else ()
+    return ParsedText(tuple(lines), tree, (), comments), (problem,) if problem else ()
 
 
 def parse_notebook(data: bytes) -> tuple[ParsedText, tuple[Problem, ...]]:
@@ -62,18 +64,21 @@ def parse_notebook(data: bytes) -> tuple[ParsedText, tuple[Problem, ...]]:
     except (ValueError, RecursionError) as error:
         return ParsedText(), (Problem(1, 1, None, f"is no notebook: {error}"),)
     lines: list[str] = []
+    comments: dict[int, str] = {}
     starts, body, problems = [], [], []
     for number, source in enumerate(sources, start=1):
         starts.append(len(lines) + 1)
         cell = _lines(source)
-        statements, problem = _parse(cell, number)
+        statements, said, problem = _parse(cell, number)
         for statement in statements:
             ast.increment_lineno(statement, len(lines))
         body += statements
+        comments.update({len(lines) + line: comment for line, comment in said.items()})
         if problem:
             problems.append(problem)
         lines += cell
-    return ParsedText(tuple(lines), ast.Module(body=body, type_ignores=[]), tuple(starts)), tuple(problems)
+    tree = ast.Module(body=body, type_ignores=[])
+    return ParsedText(tuple(lines), tree, tuple(starts), comments), tuple(problems)
 
 
 def _code_cells(notebook: Any) -> list[str]:  # Any: JSON values of anybody's file
@@ -112,17 +117,27 @@ def _lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _parse(lines: list[str], cell: int | None) -> tuple[list[ast.stmt], Problem | None]:
+class _Parsed(NamedTuple):
+    """Statements and comments of some lines, or why there are none."""
+
+    body: list[ast.stmt]
+    comments: dict[int, str]
+    problem: Problem | None = None
+
+
+def _parse(lines: list[str], cell: int | None) -> _Parsed:
     plain = _try(lines)
     if isinstance(plain, list):
-        return plain, None
-    cleaned = _try(_without_magics(lines))
+        return _Parsed(plain, _comments(lines))
+    python = without_ipython(lines)
+    cleaned = _try(python)
     if isinstance(cleaned, list):
-        return cleaned, None
-    if isinstance(cleaned, SyntaxError):
-        message = f"does not parse as Python 3: {cleaned.msg}"
-        return [], Problem(max(1, cleaned.lineno or 1), max(1, cleaned.offset or 1), cell, message)
-    return [], Problem(1, 1, cell, f"does not parse as Python 3: {type(cleaned).__name__}")
+        return _Parsed(cleaned, _comments(python))
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    why = cleaned.msg if isinstance(cleaned, SyntaxError) else type(cleaned).__name__
+    message = f"does not parse as Python {version}, which runs this doctor: {why}"
+    line, column = (cleaned.lineno, cleaned.offset) if isinstance(cleaned, SyntaxError) else (1, 1)
+    return _Parsed([], {}, Problem(max(1, line or 1), max(1, column or 1), cell, message))
 
 
 def _try(lines: list[str]) -> list[ast.stmt] | Exception:
@@ -134,18 +149,12 @@ def _try(lines: list[str]) -> list[ast.stmt] | Exception:
         return error
 
 
-def _without_magics(lines: list[str]) -> list[str]:
-    """Replace what only IPython understands, so that all other lines keep their numbers."""
-    first = next((line.strip() for line in lines if line.strip()), "")
-    if first.startswith("%%") and (re.match(r"%%(\w*)", first) or [""])[1] not in _PYTHON_BELOW:
-        return [""] * len(lines)
-    cleaned = []
-    is_continued = False
-    for line in lines:
-        magic = _MAGIC_LINE.match(line)
-        if magic or is_continued:
-            cleaned.append(f"{magic[1] if magic and not is_continued else ''}{'' if is_continued else 'pass'}")
-            is_continued = line.rstrip().endswith("\\")
-        else:
-            cleaned.append(_MAGIC_VALUE.sub(r"\1None", line))
-    return cleaned
+def _comments(lines: list[str]) -> dict[int, str]:
+    """Comments by their lines, of a text that has been parsed."""
+    if not any(_COMMENT_MARK in line.lower() for line in lines):
+        return {}
+    try:
+        tokens = list(tokenize.generate_tokens(iter([f"{line}\n" for line in lines]).__next__))
+    except (tokenize.TokenError, SyntaxError):  # what the parser takes and the tokenizer does not: a form feed ...
+        return {}
+    return {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kerasdiag.demand import demand_of
 from kerasdiag.doctor.check import Answer, found, ok, unknown
@@ -54,27 +54,30 @@ def examine_scripts(
     assert environment.scripts is not None, "the check is skipped without scripts"
     findings: dict[Location, Finding] = {}
     ignored: set[Location] = set()
-    incomplete = []
+    unfinished = []
     for script in environment.scripts.scripts:
         subject = Subject(script, record_of(script), environment)
-        if not subject.record.is_complete:
-            incomplete.append(script.path)
-        for hit in rule(subject):
+        why = subject.record.unfinished
+        try:
+            hits = list(rule(subject))
+        except Exception as error:  # a fault of ours with one script costs the others nothing
+            hits, why = [], f"{type(error).__name__}: {error}"
+        if why is not None:
+            unfinished.append(f"{script.path}: {why}")
+        for hit in hits:
             place = location_of(script, hit.node)
             if is_ignored(script, hit.node, code):
                 ignored.add(place)
             elif place not in findings or findings[place].severity.rank < hit.severity.rank:
                 findings[place] = _finding(subject, code, hit, place, references)
+    if unfinished and not findings:
+        return unknown("; ".join(unfinished))
     count = len(environment.scripts.scripts)
     said = f"{count} script{'s' if count != 1 else ''} read" + (
         f", {len(ignored)} finding{'s' if len(ignored) > 1 else ''} ignored by a comment" if ignored else ""
     )
-    if findings:
-        answer = found(*findings.values())
-        return Answer(answer.status, said, answer.findings)
-    if incomplete:
-        return unknown(f"{', '.join(incomplete)}: nested too deeply to follow")
-    return ok(said)
+    said = "; ".join([said, *unfinished])
+    return replace(found(*findings.values()), statement=said) if findings else ok(said)
 
 
 def _finding(subject: Subject, code: str, hit: Hit, place: Location, references: tuple[str, ...]) -> Finding:

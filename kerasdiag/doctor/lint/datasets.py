@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+from dataclasses import replace
+
 from kerasdiag.doctor.lint.names import keras_name
-from kerasdiag.doctor.lint.values import UNKNOWN, Call, Dataset, Function, Items, Step, Value
+from kerasdiag.doctor.lint.values import TENSOR, UNKNOWN, Call, Dataset, Items, Literal, Result, Step, Unknown, Value
 
 IMAGE_FOLDER = "image_dataset_from_directory"
 _KERAS_SOURCES = (IMAGE_FOLDER, "text_dataset_from_directory", "timeseries_dataset_from_array")
@@ -15,7 +18,31 @@ _TENSORFLOW_SOURCES = (
     "make_csv_dataset",
 )
 _OF_DATASET = ("from_tensor_slices", "from_tensors", "from_generator", "list_files", "range", "random")
-_COMBINING = ("zip", "sample_from_datasets", "choose_from_datasets")
+_OF_ONE_TENSOR = ("list_files", "range", "TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset")
+COMBINING = ("zip", "sample_from_datasets", "choose_from_datasets")
+FOLLOWED = ("map", "interleave", "flat_map")  # what their function gives is an element, or a dataset of elements
+# Stages after which an element is what it was before; batches of elements are taken for one.
+_KEEPING = frozenset(
+    [
+        "batch",
+        "padded_batch",
+        "shuffle",
+        "cache",
+        "prefetch",
+        "repeat",
+        "take",
+        "skip",
+        "filter",
+        "with_options",
+        "unbatch",
+        "shard",
+        "rebatch",
+        "snapshot",
+        "take_while",
+        "unique",
+        "ignore_errors",
+    ]
+)
 # Methods that return another dataset. Any other method ends what is known.
 STAGES = frozenset(
     [
@@ -57,7 +84,7 @@ def dataset_of(call: Call) -> Dataset | None:
     if isinstance(call.receiver, Dataset):
         if call.method not in STAGES:
             return None
-        return Dataset((*call.receiver.steps, Step(call.method, call)))
+        return Dataset((*call.receiver.steps, Step(call.method, call)), call.receiver.element)
     name = call.name
     if name == "tensorflow_datasets.load":
         return Dataset((Step("tensorflow_datasets.load", call),))
@@ -69,21 +96,53 @@ def dataset_of(call: Call) -> Dataset | None:
         return Dataset((Step(call.method, call),))
     if name.endswith(tuple(f".data.Dataset.{method}" for method in _OF_DATASET)):
         return Dataset((Step(call.method, call),))
-    if ".data." in name and call.method in _COMBINING:
-        return Dataset((*_parents(call), Step("zip", call)))
+    if ".data." in name and call.method in COMBINING:
+        return Dataset((*_parts(call), Step(call.method, call)))
     return None
 
 
-def _parents(call: Call) -> tuple[Step, ...]:
+def _combined(call: Call) -> tuple[Value, ...]:
+    first = call.argument("datasets", 0) or UNKNOWN
+    return first.items if isinstance(first, Items) else call.positional
+
+
+def _parts(call: Call) -> tuple[Step, ...]:
     """Stages of all datasets that are zipped, one after the other."""
-    first = call.positional[0] if call.positional else UNKNOWN
-    values: tuple[Value, ...] = first.items if isinstance(first, Items) else call.positional
-    steps: list[Step] = []
-    for value in values:
-        if isinstance(value, Dataset):
-            # Not in one line with each other: what stands before and what after is not known.
-            steps += [Step(step.operation, step.call, False) for step in value.steps]
-    return tuple(steps)
+    parts = [value for value in _combined(call) if isinstance(value, Dataset)]
+    return tuple(replace(step, is_part=True) for dataset in parts for step in dataset.steps)
+
+
+def element_after(step: Step, before: Value, returned: Value) -> Value:
+    """Return what an element is after a stage, from what it was before and what the stage's function returned."""
+    call = step.call
+    if step.operation in _KEEPING:
+        return before
+    if step.operation == "map":
+        return returned
+    if step.operation in FOLLOWED:
+        return returned.element if isinstance(returned, Dataset) else UNKNOWN
+    if step.operation == "zip" and not isinstance(call.receiver, Dataset):
+        return Items(tuple(part.element if isinstance(part, Dataset) else UNKNOWN for part in _combined(call)))
+    if step.operation == IMAGE_FOLDER:
+        image = Result(call)
+        return image if call.argument("label_mode") == Literal(None) else Items((image, TENSOR))
+    if step.operation == "from_tensor_slices":
+        return _slices(call)
+    if step.operation == "tensorflow_datasets.load" and call.argument("as_supervised") == Literal(True):
+        return Items((TENSOR, TENSOR))
+    return TENSOR if step.operation in _OF_ONE_TENSOR else UNKNOWN
+
+
+def _slices(call: Call) -> Value:
+    """Elements of ``from_tensor_slices``: a tuple becomes a tuple of slices, a list becomes one tensor."""
+    given = call.argument("tensors", 0) or UNKNOWN
+    if not isinstance(given, Items):
+        return given
+    if not (call.node.args and isinstance(call.node.args[0], ast.Tuple)):
+        return UNKNOWN
+    return Items(
+        tuple(TENSOR if isinstance(part, (Unknown, Items, Literal, Dataset)) else part for part in given.items)
+    )
 
 
 def unpacked(value: Value, count: int) -> list[Value]:
@@ -94,9 +153,3 @@ def unpacked(value: Value, count: int) -> list[Value]:
         # Of tfds.load with several splits, or of image_dataset_from_directory with both subsets.
         return [value] * count
     return [UNKNOWN] * count
-
-
-def element_function(step: Step) -> Function | None:
-    """Return the function of the script that ``map`` (``filter``, ``interleave``) calls for each element."""
-    value = step.call.argument("map_func", 0)
-    return value if isinstance(value, Function) else None

@@ -1,19 +1,18 @@
-"""Follows the expressions of a script: names, attributes, calls."""
+"""Follows the expressions of a script: names, attributes, arithmetic, conditions."""
 
 from __future__ import annotations
 
 import ast
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from kerasdiag.doctor.lint.datasets import dataset_of
-from kerasdiag.doctor.lint.names import starred_name
+from kerasdiag.doctor.lint.arithmetic import combined, compared, number_of
+from kerasdiag.doctor.lint.merging import bounded, merge
+from kerasdiag.doctor.lint.names import canonical, starred_name
 from kerasdiag.doctor.lint.record import Record
 from kerasdiag.doctor.lint.values import (
     UNKNOWN,
-    Call,
     Class,
     Dataset,
     Function,
@@ -22,21 +21,10 @@ from kerasdiag.doctor.lint.values import (
     Literal,
     Member,
     Path,
-    Quotient,
-    Ratio,
-    Result,
     Value,
-    number_of,
 )
 
-Scope = dict[str, Value]
-_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {  # Any: numbers of both kinds
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-}
-_ROUNDING = ("int", "math.floor", "numpy.floor")
-_MOST_NUMBER = 1e18  # 9**9**9 is not worked out
+Scope = dict[str, Value]  # also of attributes, as "self.dataset"
 
 
 class Expressions(ABC):
@@ -44,11 +32,18 @@ class Expressions(ABC):
 
     def __init__(self, record: Record) -> None:
         self.record = record
+        self.stack: list[ast.AST] = []  # functions of the script that are being followed
         self.loop: ast.AST | None = None
+        self.branches = 0  # around the present place, of conditions that the script does not decide
+        self.may_have_left = False  # a return in such a branch before the present place
 
     @abstractmethod
-    def call_function(self, function: Function, positional: tuple[Value, ...], keywords: dict[str, Value]) -> Value:
-        """Follow a call into a function of the script."""
+    def _call(self, node: ast.Call, scope: Scope) -> Value:
+        """Record a call and follow it."""
+
+    @abstractmethod
+    def attribute_of(self, owner: Instance | Class, name: str) -> Value | None:
+        """Return an attribute of an object or class of the script, None where it is not known."""
 
     def value(self, node: ast.AST | None, scope: Scope) -> Value:
         """Return what an expression is known to be."""
@@ -63,6 +58,13 @@ class Expressions(ABC):
                 self.value(child, scope)
         return UNKNOWN
 
+    @contextmanager
+    def undecided(self, is_undecided: bool = True) -> Iterator[None]:
+        """Mark what is followed meanwhile as standing in a branch that may not run."""
+        self.branches += is_undecided
+        yield
+        self.branches -= is_undecided
+
     def _constant(self, node: ast.Constant, _scope: Scope) -> Value:
         return Literal(node.value)
 
@@ -74,7 +76,8 @@ class Expressions(ABC):
         return Path(starred) if starred else UNKNOWN
 
     def _tuple(self, node: ast.Tuple | ast.List, scope: Scope) -> Value:
-        return Items(tuple(self.value(item, scope) for item in node.elts))
+        items = tuple(self.value(item, scope) for item in node.elts)
+        return UNKNOWN if any(isinstance(item, ast.Starred) for item in node.elts) else bounded(Items(items))
 
     _list = _tuple
 
@@ -85,11 +88,9 @@ class Expressions(ABC):
                 return kept
         owner = self.value(node.value, scope)
         if isinstance(owner, Path):
-            return Path(f"{owner.name}.{node.attr}")
-        if isinstance(owner, Instance) and node.attr in owner.kind.methods:
-            method = owner.kind.methods[node.attr]
-            return Function(method.node, method.scope, owner)
-        return Member(owner, node.attr)
+            return Path(canonical(f"{owner.name}.{node.attr}"))
+        found = self.attribute_of(owner, node.attr) if isinstance(owner, (Instance, Class)) else None
+        return found or bounded(Member(owner, node.attr))
 
     def _unaryop(self, node: ast.UnaryOp, scope: Scope) -> Value:
         value = self.value(node.operand, scope)
@@ -99,24 +100,21 @@ class Expressions(ABC):
         return Literal(-number) if isinstance(node.op, ast.USub) and number is not None else UNKNOWN
 
     def _binop(self, node: ast.BinOp, scope: Scope) -> Value:
-        left, right = self.value(node.left, scope), self.value(node.right, scope)
-        if isinstance(node.op, ast.FloorDiv):
-            return Quotient(left, right)
-        if isinstance(node.op, ast.Div):
-            return Ratio(left, right)
-        one, other = number_of(left), number_of(right)
-        work = _ARITHMETIC.get(type(node.op))
-        if (
-            isinstance(node.op, ast.Pow)
-            and one is not None
-            and other is not None
-            and abs(one) <= 1e6
-            and 0 <= other <= 3
-        ):
-            return Literal(one**other)
-        if work is None or one is None or other is None or max(abs(one), abs(other)) > _MOST_NUMBER:
-            return UNKNOWN
-        return Literal(work(one, other))
+        return combined(node, node.op, self.value(node.left, scope), self.value(node.right, scope))
+
+    def _compare(self, node: ast.Compare, scope: Scope) -> Value:
+        left, *others = [self.value(each, scope) for each in (node.left, *node.comparators)]
+        return compared(node.ops[0], left, others[0]) if len(others) == 1 else UNKNOWN
+
+    def _boolop(self, node: ast.BoolOp, scope: Scope) -> Value:
+        values = [self.value(node.values[0], scope)]
+        with self.undecided(not isinstance(values[0], Literal)):
+            values += [self.value(each, scope) for each in node.values[1:]]
+        is_or = isinstance(node.op, ast.Or)
+        decisive = [value for value in values if isinstance(value, Literal) and bool(value.value) is is_or]
+        if decisive:
+            return Literal(is_or)
+        return values[-1] if all(isinstance(value, Literal) for value in values) else UNKNOWN
 
     def _lambda(self, node: ast.Lambda, scope: Scope) -> Value:
         function = Function(node, scope)
@@ -124,9 +122,11 @@ class Expressions(ABC):
         return function
 
     def _ifexp(self, node: ast.IfExp, scope: Scope) -> Value:
-        self.value(node.test, scope)
-        first, second = self.value(node.body, scope), self.value(node.orelse, scope)
-        return first if first == second else UNKNOWN
+        test = self.value(node.test, scope)
+        if isinstance(test, Literal) and self.stack:  # as in a statement
+            return self.value(node.body if test.value else node.orelse, scope)
+        with self.undecided():
+            return merge(self.value(node.body, scope), self.value(node.orelse, scope))
 
     def _starred(self, node: ast.Starred, scope: Scope) -> Value:
         self.value(node.value, scope)
@@ -161,73 +161,3 @@ class Expressions(ABC):
         return UNKNOWN
 
     _listcomp = _setcomp = _generatorexp = _dictcomp = _comprehension
-
-    def _call(self, node: ast.Call, scope: Scope) -> Value:
-        target = self.value(node.func, scope)
-        receiver: Value | None = None
-        if isinstance(node.func, ast.Attribute):
-            receiver = self._receiver(node.func, target, scope)
-        positional: list[Value] = []
-        is_open = False
-        for argument in node.args:
-            value = self.value(argument, scope)
-            is_open |= isinstance(argument, ast.Starred)
-            if not is_open:
-                positional.append(value)
-        keywords = {keyword.arg or "": self.value(keyword.value, scope) for keyword in node.keywords}
-        is_open |= keywords.pop("", None) is not None
-        name = target.name if isinstance(target, Path) else ""
-        if isinstance(node.func, ast.Name) and not name and node.func.id not in scope:
-            name = node.func.id  # a builtin
-        method = node.func.attr if isinstance(node.func, ast.Attribute) else name.rpartition(".")[2]
-        call = Call(node, name, method, receiver, tuple(positional), keywords, is_open, self.loop, target)
-        self.record.calls.append(call)
-        return self._outcome(call, target)
-
-    def _receiver(self, node: ast.Attribute, target: Value, scope: Scope) -> Value:
-        if isinstance(target, Member):
-            return target.owner
-        if isinstance(target, Path):
-            return Path(target.name.rpartition(".")[0])
-        if isinstance(target, Function) and target.owner is not None:
-            return target.owner
-        return scope.get(node.value.id, UNKNOWN) if isinstance(node.value, ast.Name) else UNKNOWN
-
-    def _outcome(self, call: Call, target: Value) -> Value:
-        """What a call returns."""
-        dataset = dataset_of(call)
-        if dataset is not None:
-            self.record.datasets.append(dataset)
-            return dataset
-        if isinstance(call.receiver, Dataset) and call.method == "apply" and call.positional:
-            return self._applied(call.receiver, call.positional[0])
-        if call.name in _ROUNDING and call.positional:
-            first = call.positional[0]
-            return Quotient(first.left, first.right) if isinstance(first, Ratio) else first
-        if call.name in ("list", "tuple") and call.positional and isinstance(call.positional[0], Items):
-            return call.positional[0]
-        if isinstance(target, Function):
-            self.record.called[call.node] = target
-            return self.call_function(target, call.positional, dict(call.keywords))
-        if isinstance(target, Class):
-            return self._made(call, target)
-        return Result(call)
-
-    def _made(self, call: Call, kind: Class) -> Value:
-        instance = Instance(kind, call)
-        start = kind.methods.get("__init__")
-        if start is not None:
-            self.call_function(Function(start.node, start.scope, instance), call.positional, dict(call.keywords))
-        return instance
-
-    def _applied(self, dataset: Dataset, what: Value) -> Value:
-        """``dataset.apply(f)``: f(dataset), or one of the transformations of tf.data.experimental."""
-        if isinstance(what, Function):
-            return self.call_function(what, (dataset,), {})
-        if isinstance(what, Result) and ".data." in what.call.name:
-            inner = Call(
-                what.call.node, what.call.name, what.call.method, dataset, what.call.positional,
-                what.call.keywords, what.call.is_open, what.call.loop,
-            )  # fmt: skip
-            return dataset_of(inner) or UNKNOWN
-        return UNKNOWN

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kerasdiag.doctor.lint.names import keras_name, last_of_keras
+from kerasdiag.doctor.lint.names import is_foreign_class, keras_name, last_of_keras
 from kerasdiag.doctor.lint.record import Record
-from kerasdiag.doctor.lint.values import UNKNOWN, Call, Dataset, Instance, Items, Literal, Member, Path, Result, Value
+from kerasdiag.doctor.lint.values import (
+    UNKNOWN,
+    Call,
+    Dataset,
+    Function,
+    Instance,
+    Items,
+    Literal,
+    Member,
+    Path,
+    Result,
+    Tensor,
+    Value,
+)
 
 FIT_METHODS = ("fit", "fit_generator")
 _READING_METHODS = {
@@ -41,6 +54,8 @@ _OTHERS = frozenset(
         "fastai",
         "ray",
         "skopt",
+        "darts",
+        "tpot",
     ]
 )
 _PY_DATASETS = ("Sequence", "PyDataset")
@@ -56,9 +71,21 @@ class Reading(NamedTuple):
 def readings(record: Record, methods: tuple[str, ...] = tuple(_READING_METHODS)) -> Iterator[Reading]:
     """Yield all calls of these methods on something that may be a Keras model."""
     imports_keras = any(keras_name(name) or name.split(".")[0] == "tensorflow" for name in record.imports)
-    for call in record.calls:
-        if call.method in methods and call.receiver is not None and imports_keras and may_be_model(call.receiver):
+    for call in record.calls if imports_keras else ():
+        is_own = isinstance(
+            call.target, Function
+        )  # the script's own method; whether it calls that of Keras, is seen there
+        if call.method in methods and call.receiver is not None and not is_own and may_be_model(call.receiver):
             yield Reading(call, call.argument(_READING_METHODS[call.method], 0) or UNKNOWN)
+
+
+def foreign_class(value: Value | None) -> str | None:
+    """Return the class of an object that is imported from neither Keras nor TensorFlow, None for any other value.
+
+    It may be a Keras model, and may be anything else.
+    """
+    is_one = isinstance(value, Result) and is_foreign_class(value.call.name)
+    return value.call.name.rpartition(".")[2] if isinstance(value, Result) and is_one else None
 
 
 def may_be_model(value: Value) -> bool:
@@ -67,7 +94,7 @@ def may_be_model(value: Value) -> bool:
         return value.call.name.partition(".")[0] not in _OTHERS and last_of_keras(value.call.name) != GENERATOR
     if isinstance(value, Instance):
         return any(keras_name(name) for name in value.kind.base_names())
-    return not isinstance(value, (Path, Dataset, Literal, Items)) and not is_generator(value)
+    return not isinstance(value, (Path, Dataset, Literal, Items, Tensor)) and not is_generator(value)
 
 
 def is_generator(value: Value | None) -> bool:
@@ -84,7 +111,8 @@ def iterator_call(value: Value | None) -> Call | None:
     call = value.call
     # No other library has methods of the two long names; "flow" of something unknown may be anything.
     is_named = call.method != "flow" and not call.name and not isinstance(call.receiver, (Instance, Path))
-    return call if is_generator(call.receiver) or is_named else None
+    is_foreign = foreign_class(call.receiver) is not None
+    return call if is_generator(call.receiver) or (is_named and not is_foreign) else None
 
 
 def is_py_dataset(value: Value | None) -> bool:

@@ -1,12 +1,15 @@
-"""Dotted names as one: ``tf.keras``, ``keras``, ``keras.src`` and the like lead to the same things."""
+"""Dotted names as one: ``tf.keras``, ``keras``, ``keras.src``, ``tf.compat.v2`` and the like lead to the same things."""
 
 from __future__ import annotations
 
 import re
 
 _ROOTS = re.compile(
-    r"^(?:tensorflow(?:\.compat\.v[12]|\.python|\._api\.v2)?\.keras|tf_keras|keras)(?:\.src|\.api|\._tf_keras\.keras|\.legacy)*(?=\.|$)"
+    r"^(?:tensorflow(?:\.python)?\.keras|tf_keras|keras)(?:\.src|\.api|\._tf_keras\.keras|\._v2\.keras|\.legacy)*(?=\.|$)"
 )
+_TENSORFLOW = re.compile(r"^tensorflow(?:\.compat\.v[12]|\._api\.v2)+(?=\.|$)")
+# Roots of which everything called a model is one of Keras: keras_cv, keras_hub, tensorflow_hub ...
+_FAMILY = ("keras", "tensorflow", "tf_keras")
 LEGACY_ROOT = "tf_keras"  # Keras 2 whatever else is installed
 _OLD_GENERATOR_PACKAGE = "keras_preprocessing"
 
@@ -18,6 +21,17 @@ _STARRED = {
     "TensorBoard": ".callbacks",
     "Callback": ".callbacks",
 }
+
+
+def canonical(name: str) -> str:
+    """Return a dotted name of TensorFlow without the version of its interface."""
+    return _TENSORFLOW.sub("tensorflow", name)
+
+
+def is_foreign_class(name: str) -> bool:
+    """Whether a dotted name is a class (by its capital), imported from something that is not of Keras' family."""
+    root, _, rest = name.partition(".")
+    return not root.startswith(_FAMILY) and any(part[:1].isupper() for part in rest.split("."))
 
 
 def keras_name(name: str) -> str | None:

@@ -21,6 +21,13 @@ PIPELINE = HEAD + (
     "ds = tf.data.Dataset.from_tensor_slices((paths, labels))\n"
 )
 PARALLEL = "num_parallel_calls=tf.data.AUTOTUNE"
+# A model that divides by 255 itself, and a pipeline of decoded images before it.
+EFFICIENT = HEAD + (
+    "def decode(path):\n"
+    "    return tf.io.decode_jpeg(tf.io.read_file(path))\n"
+    "paths = tf.data.Dataset.list_files('*.jpg')\n"
+    "model = keras.applications.EfficientNetB0()\n"
+)
 
 
 class Case(NamedTuple):
@@ -44,7 +51,12 @@ EXAMPLES = {
     "KD704": Case(
         GENERATOR + "model.fit(train)\n",
         (7, 7), "info",
-        ("from kerasdiag import BottleneckProfiler, autofix", "train = autofix(train, BottleneckProfiler())"),
+        (
+            "from kerasdiag import BottleneckProfiler, autofix",
+            "profiler = BottleneckProfiler()",
+            "train = autofix(train, profiler)",
+            "model.fit(train, callbacks=[profiler])",
+        ),
     ),
     "KD705": Case(
         PIPELINE + "ds = ds.map(load).batch(32)\n", (10, 9), "warn", (f"ds = ds.map(load, {PARALLEL}).batch(32)",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 
 import pytest
 from builders import make_environment
@@ -70,6 +71,12 @@ def test_any_bytes_are_read(data):
         ("%%bash\nls | wc", ""),
         ("model.fit?\nx = 1", "pass;x = 1"),
         ("x = '''\n%d\n'''", "x = '\\n%d\\n'"),
+        ("!ls\ny = '''\n!also no command\n'''\nx = 1", "pass;y = '\\n!also no command\\n';x = 1"),
+        ("!ls (\nprint('a %d'\n% 3)\nx = 1", "pass;print('a %d' % 3);x = 1"),
+        ("%matplotlib inline\nf(a,\n  # more workers?\n  b)\nx = 1", "pass;f(a, b);x = 1"),
+        ("!ls\nif a:\n    b\n# what now?\n    c\nx = 1", "pass;if a:\n    b\n    c;x = 1"),
+        ("!ls\nfit(a)  # right?\nx = 1", "pass;fit(a);x = 1"),
+        ("?model.fit\na.fit??\nx = 1", "pass;pass;x = 1"),
     ],
 )
 def test_lines_for_ipython(cell, body):
@@ -80,6 +87,19 @@ def test_lines_for_ipython(cell, body):
     last = parsed.tree.body[-1] if parsed.tree.body else None
     if last is not None and body.endswith("x = 1"):
         assert parsed.lines[last.lineno - 1] == "x = 1"
+
+
+@pytest.mark.parametrize("source", ["x = 10 +\\\n% 3", "!ls\nz = a and \\\n    !b", "%time\nx = (1,\n!ls"])
+def test_what_is_a_line_for_ipython_nowhere(source):
+    """Within brackets and behind a backslash nothing is blanked; what is left does not parse, and says so."""
+    _, (problem,) = parse_notebook(json.dumps({"cells": [{"cell_type": "code", "source": source}]}).encode())
+    assert "does not parse" in problem.message
+
+
+def test_the_python_that_cannot_parse_is_named():
+    """The script may be right, for a newer one."""
+    _, (problem,) = parse_script(b"import keras\nwith\n")
+    assert f"Python {sys.version_info.major}.{sys.version_info.minor}, which runs this doctor" in problem.message
 
 
 def test_a_broken_cell_costs_only_itself():

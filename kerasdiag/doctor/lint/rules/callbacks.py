@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
+from kerasdiag.doctor.lint.arithmetic import number_of
+from kerasdiag.doctor.lint.corrections import without_arguments
 from kerasdiag.doctor.lint.names import last_of_keras
-from kerasdiag.doctor.lint.places import without_arguments
-from kerasdiag.doctor.lint.values import Call, Class, Dataset, Items, Literal, Result, Value, number_of
+from kerasdiag.doctor.lint.pipelines import mixes
+from kerasdiag.doctor.lint.values import Call, Class, Dataset, Items, Literal, Result
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
@@ -50,11 +51,17 @@ def _rule(subject: Subject) -> Iterator[Hit]:
     for call in subject.record.calls:
         if last_of_keras(call.name) == "TensorBoard":
             yield from _of_tensorboard(subject, call)
-        if call.name == "next" and call.loop is not None and call.positional and _starts_anew(call, call.positional[0]):
+        dataset = _started_anew(call)
+        if dataset is not None:
+            gives = (
+                "and fills the shuffle buffer each time"
+                if any(map(mixes, dataset.steps))
+                else "and always gives its beginning"
+            )
             yield Hit(
                 node=call.node,
                 severity=Severity.WARN,
-                message="next(iter(dataset)) in a loop starts the pipeline anew each time, and always gives its beginning.",
+                message=f"next(iter(dataset)) in a loop starts the pipeline anew in every round, {gives}.",
                 remedy="Make one iterator before the loop, and take next() of it inside.",
                 safe=False,
             )
@@ -90,19 +97,20 @@ def _of_tensorboard(subject: Subject, call: Call) -> Iterator[Hit]:
             )
 
 
-def _starts_anew(call: Call, value: Value) -> bool:
-    """Whether it is ``iter(dataset)`` of a dataset that is the same in every round."""
+def _started_anew(call: Call) -> Dataset | None:
+    """The dataset of ``next(iter(dataset))`` in a loop, where it is the same in every round."""
+    value = call.positional[0] if call.name == "next" and call.loop is not None and call.positional else None
     if not isinstance(value, Result) or value.call.name != "iter" or not value.call.positional:
-        return False
+        return None
     dataset = value.call.positional[0]
-    return isinstance(dataset, Dataset) and dataset.steps[-1].call.loop is not call.loop
+    return dataset if isinstance(dataset, Dataset) and dataset.steps[-1].call.loop is not call.loop else None
 
 
 def _of_callback(subject: Subject, kind: Class) -> Iterator[Hit]:
     for name in _PER_BATCH:
         method = kind.methods.get(name)
-        for call in subject.record.calls_within(method, 0) if method else ():
-            if call.method in _SLOW_IN_BATCH and call.receiver is not None and not _is_rare(kind, name, call):
+        for call in subject.record.calls_of(method) if method else ():
+            if call.method in _SLOW_IN_BATCH and _is_slow(call):
                 yield Hit(
                     node=call.node,
                     severity=Severity.WARN,
@@ -112,8 +120,6 @@ def _of_callback(subject: Subject, kind: Class) -> Iterator[Hit]:
                 )
 
 
-def _is_rare(kind: Class, name: str, call: Call) -> bool:
-    """Whether a condition around a call keeps it from most batches."""
-    method = kind.methods[name].node
-    tests = [node for node in ast.walk(method) if isinstance(node, (ast.If, ast.IfExp))]
-    return any(call.node in set(ast.walk(test)) for test in tests) or isinstance(call.receiver, Literal)
+def _is_slow(call: Call) -> bool:
+    """Whether a call works at each batch: neither behind a condition, nor of a text that is written down."""
+    return call.is_certain and call.receiver is not None and not isinstance(call.receiver, Literal)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
-from kerasdiag.doctor.lint.models import is_py_dataset, iterator_call, readings
-from kerasdiag.doctor.lint.places import name_of_data, source_of, without_arguments
-from kerasdiag.doctor.lint.values import Call, Value
+from kerasdiag.doctor.lint.fit_calls import GONE, for_keras_3
+from kerasdiag.doctor.lint.models import foreign_class, is_py_dataset, iterator_call, readings
+from kerasdiag.doctor.lint.places import is_dotted_name, name_of_data, source_of
+from kerasdiag.doctor.lint.values import Call, Dataset, Value
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
-_GONE = ("workers", "use_multiprocessing", "max_queue_size", "max_q_size", "nb_worker", "pickle_safe")
 _ATTRIBUTES = ("workers", "use_multiprocessing", "max_queue_size")  # of what is read
 _REFERENCES = ("https://github.com/keras-team/keras/blob/v3.0.0/keras/trainers/trainer.py",)
 
@@ -24,7 +24,8 @@ def keras_2_fit_call(environment: Environment) -> Answer:
 
     What it finds:
         `workers`, `use_multiprocessing` or `max_queue_size` among the arguments of `fit`, `evaluate` or `predict`, and
-        calls of `fit_generator`, where the installed Keras is 3. Silent on Keras 2, where they are settings.
+        calls of `fit_generator`, where the installed Keras is 3. Silent on Keras 2, where they are settings. A note where
+        the object is of a class imported from elsewhere, which may be no Keras model.
 
     Why it matters:
         Keras 3 took them out: the call is a TypeError (AttributeError for `fit_generator`). What is fed by
@@ -48,35 +49,49 @@ def _rule(subject: Subject) -> Iterator[Hit]:
     if keras.is_3 is False:
         return
     for call, data in readings(subject.record):
-        names = [name for name in _GONE if name in call.keywords]
-        is_old_method = call.method.endswith("_generator")
-        if not (names or is_old_method):
+        names = [name for name in GONE if name in call.keywords]
+        if not (names or call.method.endswith("_generator")):
             continue
-        method = call.method.partition("_")[0]
-        what = (
-            f"{keras.name} has no {call.method}"
-            if is_old_method
-            else f"{method} of {keras.name} takes no {_joined(names)}"
-        )
-        result = "an AttributeError" if is_old_method else "a TypeError"
-        if keras.is_3 is None:
-            message = (
-                f"Keras 3 has no {call.method}" if is_old_method else f"{method} of Keras 3 takes no {_joined(names)}"
-            )
-            message += "; no Keras is installed here that would tell which one this script runs."
-        else:
-            message = f"{what}, and the call is {result}."
-        lines = _attributes(subject, call, data, names)
-        advice = "Set it on what is read, and call fit without it:" if lines else f"Call {method} without it:"
+        lines, code = _attributes(subject, call, data, names), for_keras_3(subject.script, call)
+        is_sure = keras.is_3 and (foreign_class(call.receiver) is None or _is_of_keras(data))
         yield Hit(
             node=call.node,
-            severity=Severity.ERROR if keras.is_3 else Severity.INFO,
-            message=message,
-            remedy=advice if names else "Call:",
-            code=lines + without_arguments(subject.script, call.node, _GONE, method if is_old_method else None),
+            severity=Severity.ERROR if is_sure else Severity.INFO,
+            message=_message(subject, call, data, names),
+            remedy=_remedy(call, names, lines, code),
+            code=lines + code,
             safe=False,
             costs_time=False,
         )
+
+
+def _message(subject: Subject, call: Call, data: Value, names: list[str]) -> str:
+    keras, is_old_method = subject.keras, call.method.endswith("_generator")
+    version = "Keras 3" if keras.is_3 is None else keras.name
+    what = (
+        f"{version} has no {call.method}" if is_old_method else f"{call.method} of {version} takes no {_joined(names)}"
+    )
+    if keras.is_3 is None:
+        return f"{what}; no Keras is installed here that would tell which one this script runs."
+    result = "an AttributeError" if is_old_method else "a TypeError"
+    kind = foreign_class(call.receiver)
+    if kind is not None and not _is_of_keras(data):
+        return f"{what}: if {kind} is a Keras model, the call is {result}."
+    return f"{what}, and the call is {result}."
+
+
+def _is_of_keras(data: Value) -> bool:
+    """Whether nothing but a Keras model would read this."""
+    return isinstance(data, Dataset) or iterator_call(data) is not None or is_py_dataset(data)
+
+
+def _remedy(call: Call, names: list[str], lines: tuple[str, ...], code: tuple[str, ...]) -> str:
+    method = call.method.partition("_")[0]
+    if lines:
+        return f"Set it on what is read, and call {method} without it:"
+    if names:
+        return f"Call {method} without it:"
+    return f"Call {method}:" if code else f"Call {method} instead."
 
 
 def _attributes(subject: Subject, call: Call, data: Value, names: list[str]) -> tuple[str, ...]:
@@ -85,7 +100,7 @@ def _attributes(subject: Subject, call: Call, data: Value, names: list[str]) -> 
     Processes are not passed on to an ImageDataGenerator: all of them would draw the same augmentations (KD703).
     """
     name = name_of_data(subject.script, call)
-    if not name.isidentifier() or not (iterator_call(data) or is_py_dataset(data)):
+    if not is_dotted_name(name) or not (iterator_call(data) or is_py_dataset(data)):
         return ()
     wanted = [one for one in _ATTRIBUTES if one in names and not (iterator_call(data) and one == "use_multiprocessing")]
     return tuple(

@@ -9,13 +9,17 @@ from kerasdiag.diagnosis import PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
+from kerasdiag.doctor.lint.corrections import with_argument, with_item, without_arguments
 from kerasdiag.doctor.lint.models import FIT_METHODS, FLOW_METHODS, iterator_call, readings
-from kerasdiag.doctor.lint.places import name_of_data, with_argument, without_arguments
+from kerasdiag.doctor.lint.places import is_dotted_name, name_of_data
 from kerasdiag.doctor.lint.values import Call, Function, Literal, Result
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
 _FROM_FILES = ("flow_from_directory", "flow_from_dataframe")
+_MAKING_PATHS = ("os.path.join", "pathlib.Path")
+_PROFILER = "profiler"  # its name in the corrected lines
+_CALLBACKS_AT = {"fit": 5, "fit_generator": 4}
 _MANY_ROWS = 100_000  # a look at each takes about 30 s there (keras-preprocessing #171: 150,000 rows)
 
 
@@ -35,8 +39,8 @@ def image_data_generator(environment: Environment) -> Answer:
         The training reads its images through an ImageDataGenerator, which decodes and warps each of them in Python.
 
     Fix:
-        Measure with BottleneckProfiler. If the training waits, autofix makes a tf.data pipeline with the same images and
-        the same augmentations of it.
+        Measure with BottleneckProfiler among the callbacks of fit. If the training waits, autofix makes a tf.data pipeline
+        with the same images and the same augmentations of it, from the next run on.
 
     When to ignore:
         The profile says that the training does not wait for its data.
@@ -56,20 +60,32 @@ def _generator_rule(subject: Subject) -> Iterator[Hit]:
         flow = iterator_call(data)
         if flow is None or flow.method not in _FROM_FILES:
             continue
-        name = name_of_data(subject.script, call)
         yield Hit(
             node=call.node,
             severity=Severity.WARN if waits else Severity.INFO,
             message="The training reads its images through an ImageDataGenerator, which decodes and warps each of them in Python.",
-            remedy="Measure whether the training waits; if it does, repair it before fit:",
-            code=(
-                "from kerasdiag import BottleneckProfiler, autofix",
-                f"{name} = autofix({name}, BottleneckProfiler())",
-            )
-            if name.isidentifier()
-            else (),
+            remedy="Measure with BottleneckProfiler among the callbacks; if the training waits, autofix repairs it in the next run:",
+            code=_measured(subject, call),
             safe=True,
         )
+
+
+def _measured(subject: Subject, call: Call) -> tuple[str, ...]:
+    """The lines of a run that measures, and repairs what an earlier one has measured; nothing where they are not sure."""
+    name = name_of_data(subject.script, call)
+    if call.is_open or len(call.positional) > _CALLBACKS_AT[call.method] or not is_dotted_name(name):
+        return ()
+    if call.method != "fit" and subject.keras.is_3 is not False:
+        return ()  # KD701 has what comes first
+    fit = with_item(subject.script, call.node, "callbacks", _PROFILER)
+    if not fit:
+        return ()
+    return (
+        "from kerasdiag import BottleneckProfiler, autofix",
+        f"{_PROFILER} = BottleneckProfiler()",
+        f"{name} = autofix({name}, {_PROFILER})",
+        *fit,
+    )
 
 
 @check("KD713", "slow-generator-option", needs=("scripts",), uses=("data", "profile"))
@@ -77,9 +93,9 @@ def slow_generator_option(environment: Environment) -> Answer:
     """An option of ImageDataGenerator makes it slower: pictures saved, files looked up, Python functions.
 
     What it finds:
-        `save_to_dir` (a warning); a `preprocessing_function` that the script defines itself (a note);
-        `flow_from_dataframe` without `validate_filenames=False` where the data (--data) have more than
-        100,000 files (a note).
+        `save_to_dir` with a folder (a warning; not where an option of the script decides); a `preprocessing_function`
+        that the script defines itself (a note); `flow_from_dataframe` without `validate_filenames=False` where the
+        data (--data) have more than 100,000 files (a note).
 
     Why it matters:
         `save_to_dir` encodes and writes every image of every batch again. A function in Python runs for each image, one
@@ -122,7 +138,9 @@ def _option_rule(subject: Subject) -> Iterator[Hit]:
 def _of_flow(subject: Subject, call: Call) -> Iterator[Hit]:
     saved = call.argument("save_to_dir")
     keyword = call.keyword_node("save_to_dir")
-    if keyword is not None and saved != Literal(None):
+    is_set = isinstance(saved, Literal) and isinstance(saved.value, str) and saved.value != ""
+    is_made = isinstance(saved, Result) and saved.call.name in _MAKING_PATHS
+    if keyword is not None and (is_set or is_made):
         yield Hit(
             node=keyword,
             severity=Severity.WARN,

@@ -8,9 +8,11 @@ from kerasdiag.compat import version_matches
 from kerasdiag.doctor.check import Answer, check, skipped
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
-from kerasdiag.doctor.lint.datasets import element_function
-from kerasdiag.doctor.lint.pipelines import is_followed_by, longest, trained
-from kerasdiag.doctor.lint.places import name_of_data, with_argument
+from kerasdiag.doctor.lint.corrections import with_argument
+from kerasdiag.doctor.lint.datasets import FOLLOWED
+from kerasdiag.doctor.lint.pipelines import is_followed_by, is_random_image_call, trained
+from kerasdiag.doctor.lint.places import is_dotted_name, name_of_data
+from kerasdiag.doctor.lint.record import Record
 from kerasdiag.doctor.lint.values import Call, Function, Step
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
@@ -18,6 +20,8 @@ from kerasdiag.findings import Severity
 _GUIDE = "https://www.tensorflow.org/guide/data_performance"
 # tf.data options since TensorFlow 2.11 have inject_prefetch, which is on unless switched off (2.10: off).
 _INJECTS_PREFETCH = ">=2.11"
+_HEAVY = ("tensorflow.image.", "tensorflow.io.", "tensorflow.audio.", "tensorflow_addons.")
+_LIGHT = ("convert_image_dtype",)  # a multiplication
 _PYTHON_CALLS = ("py_function", "numpy_function", "py_func")
 # Sources that hold no images: a map over them seldom costs anything.
 _NOT_IMAGES = ("range", "random", "make_csv_dataset", "CsvDataset", "timeseries_dataset_from_array")
@@ -28,8 +32,9 @@ def sequential_map(environment: Environment) -> Answer:
     """`map` or `interleave` of a tf.data pipeline works on one element at a time.
 
     What it finds:
-        A `map` or `interleave` without `num_parallel_calls`, whose function decodes, resizes, augments or calls other
-        code. Not functions that only pick, cast or rescale. A note where `cache()` follows, or the process has one core.
+        A `map` or `interleave` without `num_parallel_calls`, whose function decodes, resizes, augments (with
+        tf.image or layers of Keras) or calls other code. Not functions that only pick, cast or rescale. A note where
+        `cache()` follows, or the process has one core.
 
     Why it matters:
         One core prepares the data while the others wait. TensorFlow's own guide names it first, and it is
@@ -49,7 +54,7 @@ def sequential_map(environment: Environment) -> Answer:
 
 def _map_rule(subject: Subject) -> Iterator[Hit]:
     cores = subject.environment.cores
-    for dataset in longest(subject.record):
+    for dataset in subject.record.longest:
         if dataset.steps[0].operation in _NOT_IMAGES:
             continue
         for step in dataset.steps[1:]:
@@ -58,36 +63,34 @@ def _map_rule(subject: Subject) -> Iterator[Hit]:
                 "num_parallel_calls", 1 if step.operation == "map" else 3
             ):
                 continue
-            if not _is_work(subject, step):
+            if not _is_work(subject.record, step):
                 continue
-            is_cached = is_followed_by(subject.record, call, "cache")
+            is_cached = is_followed_by(subject.record, step, "cache")
+            autotuned = subject.autotuned("num_parallel_calls=")
+            code = with_argument(subject.script, call.node, autotuned.text)
             yield Hit(
                 node=call.node,
                 severity=Severity.INFO if is_cached or cores == 1 else Severity.WARN,
                 message=f"{step.operation} works on one element at a time, where this process has {cores} core{'s' if cores > 1 else ''}.",
                 remedy="Let tf.data choose how many; the order stays:",
-                code=with_argument(subject.script, call.node, f"num_parallel_calls={subject.autotune}"),
+                code=autotuned.imports + code if code else (),
                 why=("cache() follows: only the first epoch is slower",) if is_cached else (),
                 numbers={"cores": cores},
                 safe=True,
             )
 
 
-def _is_work(subject: Subject, step: Step) -> bool:
+def _is_work(record: Record, step: Step) -> bool:
     """Whether the function of a map does more than picking, casting and arithmetic."""
-    function = element_function(step)
-    if function is None:
-        return step.operation == "interleave"
-    calls = list(subject.record.calls_within(function))
     if step.operation == "interleave":
-        return any("RecordDataset" in call.method or "LineDataset" in call.method for call in calls)
-    return any(_is_heavy(call) for call in calls)
+        is_seen = isinstance(step.call.argument("map_func", 0), Function)
+        return not is_seen or any("RecordDataset" in call.method or "LineDataset" in call.method for call in step.calls)
+    return any(_is_heavy(record, call) for call in step.calls)
 
 
-def _is_heavy(call: Call) -> bool:
-    return call.name.startswith(("tensorflow.image.", "tensorflow.io.", "tensorflow.audio.", "tensorflow_addons.")) or (
-        call.method in _PYTHON_CALLS
-    )
+def _is_heavy(record: Record, call: Call) -> bool:
+    is_ready_made = call.name.startswith(_HEAVY) and call.method not in _LIGHT
+    return is_ready_made or call.method in _PYTHON_CALLS or is_random_image_call(record, call)
 
 
 @check("KD706", "unbuffered-end", needs=("scripts",), uses=("packages", "profile"), is_opt_in=True)
@@ -132,13 +135,13 @@ def _prefetch_rule(subject: Subject) -> Iterator[Hit]:
             continue
         if any(step.operation == "prefetch" and not step.is_certain for step in dataset.steps):
             continue
-        given = name_of_data(subject.script, call)
+        given, autotuned = name_of_data(subject.script, call), subject.autotuned("")
         yield Hit(
             node=call.node,
             severity=Severity.WARN,
             message=f"The dataset of fit ends with {last.operation}, without prefetch: preparing a batch and computing take turns.",
             remedy="Before fit:",
-            code=(f"{given} = {given}.prefetch({subject.autotune})",) if given.isidentifier() else (),
+            code=(*autotuned.imports, f"{given} = {given}.prefetch({autotuned.text})") if is_dotted_name(given) else (),
             safe=True,
         )
 
@@ -171,10 +174,10 @@ def python_in_pipeline(environment: Environment) -> Answer:
 
 
 def _python_rule(subject: Subject) -> Iterator[Hit]:
-    for dataset in longest(subject.record):
+    for dataset in subject.record.longest:
         for step in dataset.steps:
-            for call in _python_calls(subject, step):
-                is_cached = is_followed_by(subject.record, step.call, "cache")
+            for call in _python_calls(step):
+                is_cached = is_followed_by(subject.record, step, "cache")
                 yield Hit(
                     node=call.node,
                     severity=Severity.INFO if is_cached else Severity.WARN,
@@ -193,9 +196,7 @@ def _python_rule(subject: Subject) -> Iterator[Hit]:
             )
 
 
-def _python_calls(subject: Subject, step: Step) -> Iterator[Call]:
-    function: Function | None = element_function(step) if step.operation in ("map", "interleave", "flat_map") else None
-    if function is not None:
-        for call in subject.record.calls_within(function):
-            if call.method in _PYTHON_CALLS and call.name.startswith("tensorflow."):
-                yield call
+def _python_calls(step: Step) -> Iterator[Call]:
+    for call in step.calls if step.operation in FOLLOWED else ():
+        if call.method in _PYTHON_CALLS and call.name.startswith("tensorflow."):
+            yield call

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
+from kerasdiag.doctor.lint.arithmetic import number_of
+from kerasdiag.doctor.lint.corrections import replaced
 from kerasdiag.doctor.lint.models import FIT_METHODS, is_py_dataset, iterator_call, readings
-from kerasdiag.doctor.lint.pipelines import longest
-from kerasdiag.doctor.lint.places import replaced
-from kerasdiag.doctor.lint.values import number_of
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
@@ -46,12 +45,14 @@ def more_threads_than_cores(environment: Environment) -> Answer:
 
 def _rule(subject: Subject) -> Iterator[Hit]:
     cores = subject.environment.cores
-    for dataset in longest(subject.record):
+    for dataset in subject.record.longest:
         for step in dataset.steps:
             keyword = step.call.keyword_node("num_parallel_calls")
             calls = number_of(step.call.argument("num_parallel_calls"))
             if step.operation == "map" and keyword is not None and calls is not None and calls > cores:
-                code = replaced(subject.script, keyword.value, subject.autotune)
+                autotuned = subject.autotuned("")
+                code = replaced(subject.script, keyword.value, autotuned.text)
+                code = autotuned.imports + code if code else ()
                 yield _hit(keyword, "num_parallel_calls", int(calls), cores, code)
     most = WORKERS_PER_CORE * cores
     for call, _ in readings(subject.record, FIT_METHODS):
@@ -59,14 +60,10 @@ def _rule(subject: Subject) -> Iterator[Hit]:
         keyword = call.keyword_node("workers")
         if keyword is not None and workers is not None and workers > most and subject.keras.is_3 is False:
             yield _hit(keyword, "workers", int(workers), cores, replaced(subject.script, keyword.value, str(cores)))
-    for owner, name, value, place in subject.record.attributes:
+    for owner, name, value, place, _ in subject.record.settings:
         workers = number_of(value)
-        if (
-            name == "workers"
-            and workers is not None
-            and workers > most
-            and (iterator_call(owner) or is_py_dataset(owner))
-        ):
+        is_many = name == "workers" and workers is not None and workers > most
+        if is_many and workers is not None and (iterator_call(owner) or is_py_dataset(owner)):
             code = replaced(subject.script, place.value, str(cores)) if isinstance(place, ast.Assign) else ()
             yield _hit(place, "workers", int(workers), cores, code)
 

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
+from kerasdiag.doctor.lint.corrections import without_arguments
 from kerasdiag.doctor.lint.models import FIT_METHODS, is_py_dataset, iterator_call, readings
-from kerasdiag.doctor.lint.places import without_arguments
-from kerasdiag.doctor.lint.values import Instance, Value, is_true
+from kerasdiag.doctor.lint.values import Call, Class, Function, Instance, Literal, Result, Value, is_true
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
-_NOT_GLOBAL = ("default_rng", "Generator", "RandomState", "SeedSequence", "PCG64", "seed")
+# What ImageDataGenerator draws for, read in its source; each is off by default.
+_AUGMENTATIONS = (
+    "rotation_range",
+    "width_shift_range",
+    "height_shift_range",
+    "brightness_range",
+    "shear_range",
+    "zoom_range",
+    "channel_shift_range",
+    "horizontal_flip",
+    "vertical_flip",
+)
+_OFF = (Literal(0), Literal(None), Literal(False))
+_NOT_GLOBAL = ("default_rng", "Generator", "RandomState", "SeedSequence", "PCG64")
 _REFERENCES = ("https://github.com/keras-team/keras/blob/v2.15.0/keras/utils/data_utils.py",)
 
 
@@ -23,8 +36,9 @@ def equal_draws_in_processes(environment: Environment) -> Answer:
     """`use_multiprocessing=True` with NumPy's global generator: all processes draw the same augmentations.
 
     What it finds:
-        On Keras 2 `fit(use_multiprocessing=True)`, on Keras 3 the attribute of that name, with an ImageDataGenerator, or
-        with a Sequence (PyDataset) of the script that draws from `np.random`.
+        On Keras 2 `fit(use_multiprocessing=True)`, on Keras 3 the attribute of that name (or the argument of a PyDataset),
+        with an ImageDataGenerator that augments, or with a Sequence (PyDataset) of the script that draws from
+        `np.random` without a seed of its own for each batch.
 
     Why it matters:
         Forked processes inherit NumPy's global state. With three of them, three images each get one and the same
@@ -40,7 +54,7 @@ def equal_draws_in_processes(environment: Environment) -> Answer:
         `np.random.default_rng((seed, epoch, index))`.
 
     When to ignore:
-        Nothing is drawn: the generator only rescales, as for validation.
+        What is drawn may be the same in all processes.
     """
     return examine_scripts(environment, "KD703", _rule, _REFERENCES)
 
@@ -52,26 +66,32 @@ def _rule(subject: Subject) -> Iterator[Hit]:
             if keyword is not None and is_true(call.keywords["use_multiprocessing"]):
                 code = without_arguments(subject.script, call.node, ("use_multiprocessing",))
                 yield from _hits(subject, data, keyword, code)
-    for owner, name, value, place in subject.record.attributes:
+    for owner, name, value, place, _ in subject.record.settings:
         if name == "use_multiprocessing" and is_true(value):
             yield from _hits(subject, owner, place, ())
     if subject.keras.is_3 is not False:
-        for call in subject.record.calls:
+        for call, kind, instance in _makings(subject):
             keyword = call.keyword_node("use_multiprocessing")
-            made = next((kind for kind in subject.record.classes if _is_made_by(call.node, kind.node.name)), None)
-            if made is not None and keyword is not None and is_true(call.keywords["use_multiprocessing"]):
-                instance = Instance(made, call)
-                yield from _hits(
-                    subject, instance, keyword, without_arguments(subject.script, call.node, ("use_multiprocessing",))
-                )
+            if keyword is not None and is_true(call.keywords["use_multiprocessing"]):
+                code = without_arguments(subject.script, call.node, ("use_multiprocessing",))
+                yield from _hits(subject, instance or Instance(kind, call), keyword, code)
 
 
-def _is_made_by(node: ast.Call, name: str) -> bool:
-    return isinstance(node.func, ast.Name) and node.func.id == name
+def _makings(subject: Subject) -> Iterator[tuple[Call, Class, Instance | None]]:
+    """Each call that makes a PyDataset of the script: of the class, and of what it inherits from."""
+    for instance in subject.record.instances:
+        yield instance.call, instance.kind, instance
+    for kind in subject.record.classes:
+        start = kind.methods.get("__init__")
+        for call in subject.record.calls_of(start) if start else ():
+            made = call.receiver.call if isinstance(call.receiver, Result) else None
+            if call.method == "__init__" and made is not None and made.name == "super":
+                yield call, kind, None
 
 
 def _hits(subject: Subject, data: Value, node: ast.AST, code: tuple[str, ...]) -> Iterator[Hit]:
-    if iterator_call(data) is not None:
+    flow = iterator_call(data)
+    if flow is not None and _augments(subject, flow):
         what = "an ImageDataGenerator"
     elif is_py_dataset(data) and isinstance(data, Instance) and _draws(subject, data):
         what = f"{data.kind.node.name}, which draws from np.random"
@@ -88,9 +108,28 @@ def _hits(subject: Subject, data: Value, node: ast.AST, code: tuple[str, ...]) -
     )
 
 
-def _draws(subject: Subject, data: Instance) -> bool:
-    method = data.kind.methods.get("__getitem__")
-    return method is not None and any(
-        call.name.startswith("numpy.random.") and call.method not in _NOT_GLOBAL
-        for call in subject.record.calls_within(method)
+def _augments(subject: Subject, flow: Call) -> bool:
+    """Whether the ImageDataGenerator of an iterator draws anything, as far as the script says."""
+    made = flow.receiver.call if isinstance(flow.receiver, (Result, Instance)) else None
+    if made is None:
+        return False
+    given = [made.argument(name) for name in _AUGMENTATIONS]
+    function = made.argument("preprocessing_function")
+    return any(value is not None and value not in _OFF for value in given) or (
+        isinstance(function, Function) and _draws_globally(subject.record.calls_of(function))
     )
+
+
+def _draws(subject: Subject, data: Instance) -> bool:
+    method = data.kind.method("__getitem__")
+    return method is not None and _draws_globally(subject.record.calls_of(method, data))
+
+
+def _draws_globally(calls: Iterable[Call]) -> bool:
+    """Whether these calls draw from NumPy's global generator before they have given it a seed of their own."""
+    for call in calls:
+        if call.name == "numpy.random.seed":
+            return False
+        if call.name.startswith("numpy.random.") and call.method not in _NOT_GLOBAL:
+            return True
+    return False

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
-from kerasdiag.doctor.lint.pipelines import longest
-from kerasdiag.doctor.lint.places import with_argument
+from kerasdiag.doctor.lint.corrections import with_argument
 from kerasdiag.doctor.lint.values import Call, Items, Literal, Result, Value
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.storage_class import StorageClass
@@ -46,17 +45,19 @@ def records_read_one_by_one(environment: Environment) -> Answer:
 def _rule(subject: Subject) -> Iterator[Hit]:
     data = subject.environment.data
     is_slow = data is not None and data.storage.storage_class in _SLOW
-    for dataset in longest(subject.record):
+    for dataset in subject.record.longest:
         call = dataset.steps[0].call
         if dataset.steps[0].operation != "TFRecordDataset":
             continue
         if _is_list(call.argument("filenames", 0)) and not call.has("num_parallel_reads", 3):
+            autotuned = subject.autotuned("num_parallel_reads=")
+            code = with_argument(subject.script, call.node, autotuned.text)
             yield Hit(
                 node=call.node,
                 severity=Severity.WARN if is_slow else Severity.INFO,
                 message="TFRecordDataset reads its files one after the other.",
                 remedy="Read several at a time; their records come mixed:",
-                code=with_argument(subject.script, call.node, f"num_parallel_reads={subject.autotune}"),
+                code=autotuned.imports + code if code else (),
                 why=(f"the data lie on a {data.storage.storage_class} disk",) if is_slow and data else (),
                 safe=False,
             )

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
-from kerasdiag.doctor.lint.datasets import element_function
+from kerasdiag.doctor.lint.arithmetic import number_of
+from kerasdiag.doctor.lint.corrections import without_arguments
+from kerasdiag.doctor.lint.images import Trail, first_input, keeps_images, scaling_in, scaling_of
 from kerasdiag.doctor.lint.models import FIT_METHODS, is_generator, iterator_call, readings
-from kerasdiag.doctor.lint.names import keras_name, last_of_keras
-from kerasdiag.doctor.lint.places import without_arguments
-from kerasdiag.doctor.lint.values import Call, Dataset, Literal, Result, Value, number_of
+from kerasdiag.doctor.lint.names import last_of_keras
+from kerasdiag.doctor.lint.networks import Base, bases_of
+from kerasdiag.doctor.lint.record import Record
+from kerasdiag.doctor.lint.values import UNKNOWN, Call, Dataset, Instance, Items, Literal, Result, Value
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
@@ -21,7 +24,14 @@ from kerasdiag.findings import Severity
 # include_preprocessing, which is True unless given. RegNet and ResNetRS are in Keras 2 only.
 _ALWAYS = re.compile(r"EfficientNetB[0-7]$")
 _BY_DEFAULT = re.compile(r"(EfficientNetV2\w+|MobileNetV3\w+|ConvNeXt\w+|RegNet[XY]\w+|ResNetRS\d+)$")
+# Their first layers: Rescaling(1/255), Rescaling(1/128 or 1/127.5, offset=-1), Normalization(mean=123.7 ...).
+_DOES = (
+    (re.compile(r"EfficientNet(?:B|V2B)|RegNet|ResNetRS"), "divides them by 255 itself"),
+    (re.compile(r"EfficientNetV2|MobileNetV3"), "brings 0 to 255 to -1 to 1 itself"),
+    (re.compile(r"ConvNeXt"), "normalizes 0 to 255 itself"),
+)
 _SMALL = 1 / 100  # 1/255, 1/127.5 and the like: the model expects 0 to 255
+_INPUT = Literal("the input of the model")
 _REFERENCES = ("https://keras.io/api/applications/efficientnet/", "https://keras.io/api/applications/mobilenet/")
 
 
@@ -30,9 +40,10 @@ def rescaled_twice(environment: Environment) -> Answer:
     """Images are divided by 255 in front of a model of keras.applications that does so itself.
 
     What it finds:
-        A training input with `rescale=1/255` (ImageDataGenerator), a division by 255 or a Rescaling layer (tf.data) in a
-        script whose only model of keras.applications is EfficientNet, EfficientNetV2, MobileNetV3, ConvNeXt, RegNet or
-        ResNetRS with their own preprocessing. Other packages of the same name (efficientnet.tfkeras) do not rescale.
+        `rescale=1/255` (ImageDataGenerator), a division by 255, a Rescaling layer or a conversion of decoded images to
+        floats, in the data of a model or in the model itself, before an EfficientNet, EfficientNetV2, MobileNetV3,
+        ConvNeXt, RegNet or ResNetRS of keras.applications with its own preprocessing. Other packages of the same name
+        (efficientnet.tfkeras) do not rescale. Silent where the way from the images to the model cannot be followed.
 
     Why it matters:
         These models expect 0 to 255 and rescale in their first layer. Divided twice, all images are nearly the same
@@ -52,28 +63,36 @@ def rescaled_twice(environment: Environment) -> Answer:
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:
-    models = [call for call in subject.record.calls if (keras_name(call.name) or "").startswith("keras.applications.")]
-    models = [call for call in models if call.method[:1].isupper()]
-    if not models or not all(_rescales(call) for call in models):
-        return  # with two kinds of model in one script nobody knows which one gets these images
-    is_pretrained = any(call.argument("weights", 1) != Literal(None) for call in models)
-    severity = Severity.ERROR if is_pretrained else Severity.INFO
-    name = models[0].method
-    itself = "divides them by 255 itself" if "V3" not in name else "rescales them itself"
     for call, data in readings(subject.record, FIT_METHODS):
-        for each in (data, call.argument("validation_data")):
-            for node, what, code in _rescalings(subject, each):
-                yield Hit(
-                    node=node,
-                    severity=severity,
-                    message=f"{what} divides the images before {name}, which {itself}.",
-                    remedy="Hand it the images as they are, 0 to 255, in validation and prediction too:"
-                    if code
-                    else "Hand it the images as they are, 0 to 255, in validation and prediction too.",
-                    code=code,
-                    safe=False,
-                    costs_time=False,
-                )
+        bases = bases_of(subject.record, call.receiver or UNKNOWN)
+        if not bases or not all(_rescales(base.call) for base in bases):
+            continue
+        ways = [_way_to(subject.record, base) for base in bases]
+        for base, way in zip(bases, ways):
+            if way.scaled_at is not None:
+                yield _hit(base, way.scaled_at, ast.unparse(way.scaled_at))
+        if not all(_is_plain(way) for way in ways):
+            continue
+        held_out = call.argument("validation_data") or UNKNOWN
+        for given, images in ((data, _images(data)), (held_out, _images(first_input(held_out)))):
+            for node, what, code in (*_of_generator(subject, given), *_divisions(subject.record, images)):
+                yield _hit(bases[0], node, what, code)
+
+
+def _hit(base: Base, node: ast.AST, what: str, code: tuple[str, ...] = ()) -> Hit:
+    name = base.call.method
+    itself = next(does for names, does in _DOES if names.match(name))
+    return Hit(
+        node=node,
+        severity=Severity.INFO if base.call.argument("weights", 1) == Literal(None) else Severity.ERROR,
+        message=f"{what} divides the images before {name}, which {itself}.",
+        remedy="Hand it the images as they are, 0 to 255, in validation and prediction too:"
+        if code
+        else "Hand it the images as they are, 0 to 255, in validation and prediction too.",
+        code=code,
+        safe=False,
+        costs_time=False,
+    )
 
 
 def _rescales(call: Call) -> bool:
@@ -83,33 +102,47 @@ def _rescales(call: Call) -> bool:
     return bool(_BY_DEFAULT.match(call.method)) and (own is None or own == Literal(True)) and not call.is_open
 
 
-def _rescalings(subject: Subject, data: Value | None) -> Iterator[tuple[ast.AST, str, tuple[str, ...]]]:
-    flow = iterator_call(data)
-    if flow is not None and isinstance(flow.receiver, Result) and is_generator(flow.receiver):
-        made = flow.receiver.call
-        factor = number_of(made.argument("rescale"))
-        keyword = made.keyword_node("rescale")
-        if keyword is not None and factor is not None and 0 < factor <= _SMALL:
-            written = ast.unparse(keyword.value)
-            yield keyword, f"rescale={written}", without_arguments(subject.script, made.node, ("rescale",))
+def _way_to(record: Record, base: Base) -> Trail:
+    """What images pass in a model before the base; its origin is None where that is not known."""
+    within = scaling_in(base.layers)
+    if within is not None:
+        return within
+    if not all(map(keeps_images, base.layers)):
+        return Trail(None, None)
+    return Trail(None, _INPUT) if base.fed is None else scaling_of(record, base.fed)
+
+
+def _is_plain(way: Trail) -> bool:
+    """Whether images reach the base of a model on the scale on which they reach the model."""
+    origin = way.origin
+    return origin is _INPUT or (isinstance(origin, Result) and last_of_keras(origin.call.name) == "Input")
+
+
+def _images(data: Value) -> Value:
+    """The images among what fit is given, as far as they are values of the script."""
     if isinstance(data, Dataset):
-        for step in data.steps:
-            function = element_function(step)
-            if step.operation != "map" or function is None:
-                continue
-            for node in ast.walk(function.node):
-                if (
-                    isinstance(node, ast.BinOp)
-                    and isinstance(node.op, ast.Div)
-                    and _is_number(node.right, (255, 127.5))
-                ):
-                    yield node, ast.unparse(node), ()
-            for call in subject.record.calls_within(function):
-                made = call.target.call if isinstance(call.target, Result) else call  # layer(x), Rescaling(...)(x)
-                factor = number_of(made.argument("scale", 0))
-                if last_of_keras(made.name) == "Rescaling" and factor is not None and factor <= _SMALL:
-                    yield made.node, ast.unparse(made.node), ()
+        return first_input(data.element)
+    flow = iterator_call(data)
+    if flow is None:
+        return data
+    return (flow.argument("x", 0) if flow.method == "flow" else None) or UNKNOWN
 
 
-def _is_number(node: ast.expr, numbers: tuple[float, ...]) -> bool:
-    return isinstance(node, ast.Constant) and node.value in numbers
+def _of_generator(subject: Subject, data: Value) -> Iterator[tuple[ast.AST, str, tuple[str, ...]]]:
+    flow = iterator_call(data)
+    if flow is None or not isinstance(flow.receiver, (Result, Instance)) or not is_generator(flow.receiver):
+        return
+    made = flow.receiver.call
+    keyword, factor = made.keyword_node("rescale"), number_of(made.argument("rescale"))
+    if keyword is not None and factor is not None and 0 < factor <= _SMALL:
+        code = without_arguments(subject.script, made.node, ("rescale",))
+        yield keyword, f"rescale={ast.unparse(keyword.value)}", code
+
+
+def _divisions(record: Record, images: Value) -> Iterator[tuple[ast.AST, str, tuple[str, ...]]]:
+    every = images.items if isinstance(images, Items) else (images,)
+    places = [scaling_of(record, each).scaled_at for each in every]
+    if None not in places:  # of several inputs nobody knows which one is that of the base
+        for place in places:
+            if place is not None:
+                yield place, ast.unparse(place), ()

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
+from kerasdiag.doctor.lint.arithmetic import number_of
 from kerasdiag.doctor.lint.datasets import IMAGE_FOLDER
-from kerasdiag.doctor.lint.pipelines import batch_before, image_size, longest, trained
-from kerasdiag.doctor.lint.values import Call, Dataset, Literal, Step, number_of
+from kerasdiag.doctor.lint.images import first_input, shape_of
+from kerasdiag.doctor.lint.pipelines import batch_before, batch_size, mixes, most_elements, trained
+from kerasdiag.doctor.lint.values import Call, Dataset, Step
 from kerasdiag.doctor.wording import size
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
@@ -19,7 +21,6 @@ _REFERENCES = (
     "https://github.com/tensorflow/models/pull/2569",
 )
 _VALUE_BYTES = 4  # float32, which tf.image.resize and image_dataset_from_directory give
-_CHANNELS = 3
 
 
 @check("KD708", "weak-shuffle", needs=("scripts",), uses=("data",))
@@ -49,14 +50,14 @@ def weak_shuffle(environment: Environment) -> Answer:
 
 def _rule(subject: Subject) -> Iterator[Hit]:
     trained_on = [dataset for _, dataset in trained(subject.record)]
-    for dataset in (*longest(subject.record), *trained_on):
+    for dataset in (*subject.record.longest, *trained_on):
         for number, step in enumerate(dataset.steps):
-            if step.operation != "shuffle" or not step.is_certain:
+            if step.operation != "shuffle" or not step.is_in_line:
                 continue
             buffer = number_of(step.call.argument("buffer_size", 0))
             before = dataset.steps[:number]
             batch = batch_before(before)
-            if buffer is not None:
+            if buffer is not None and before:
                 yield from _too_large(subject, step.call, int(buffer), before, batch)
             if dataset in trained_on:
                 yield from _mixes_little(dataset, number, buffer, batch)
@@ -66,23 +67,22 @@ def _too_large(
     subject: Subject, call: Call, buffer: int, before: tuple[Step, ...], batch: Step | None
 ) -> Iterator[Hit]:
     available = subject.environment.memory.available_bytes
-    pixels = image_size(subject.record, before)
-    per_element = 1.0
-    if batch is not None:
-        per_element = _batch_size(batch) or 0
-    if pixels is None or not available or not per_element:
+    shape = shape_of(subject.record, first_input(before[-1].element))
+    per_element = 1.0 if batch is None else batch_size(batch) or 0
+    if shape is None or not available or not per_element:
         return
-    data = subject.environment.data
-    images = int(buffer * per_element)
+    data, most = subject.environment.data, most_elements(before)
+    images = int((buffer if most is None else min(buffer, most)) * per_element)
     held = min(images, data.count) if data is not None and data.is_complete else images
-    num_bytes = held * pixels[0] * pixels[1] * _CHANNELS * _VALUE_BYTES
+    height, width, channels = shape
+    num_bytes = held * height * width * channels * _VALUE_BYTES
     if num_bytes <= available:
         return
     is_counted = data is not None and data.is_complete
     yield Hit(
         node=call.node,
         severity=Severity.ERROR if is_counted else Severity.WARN if batch is None else Severity.INFO,
-        message=f"shuffle({buffer}) holds {'' if is_counted else 'up to '}{held:,} images of {pixels[0]}x{pixels[1]} in float32: "
+        message=f"shuffle({buffer}) holds {'' if is_counted else 'up to '}{held:,} images of {height}x{width} in float32: "
         f"{size(num_bytes)}, where {size(available)} of memory are left.",
         remedy="Shuffle before the images are decoded: paths or encoded records are a few bytes or kilobytes each.",
         numbers={"buffer_size": buffer, "num_bytes": num_bytes, "available_bytes": available},
@@ -94,10 +94,12 @@ def _too_large(
 
 def _mixes_little(dataset: Dataset, number: int, buffer: float | None, batch: Step | None) -> Iterator[Hit]:
     call, before, after = dataset.steps[number].call, dataset.steps[:number], dataset.steps[number + 1 :]
-    is_mixed_before = any(_mixes(step) for step in before)
+    is_mixed_before = any(mixes(step) for step in before)
+    following = next((step for step in after if step.operation in ("batch", "padded_batch")), None)
     if batch is not None:
-        # Whole batches in another order are of use where their examples were mixed before, each epoch anew.
-        if not is_mixed_before and batch.operation != IMAGE_FOLDER and batch.is_certain:
+        # Whole batches in another order are of use where their examples were mixed before, each epoch anew. And where
+        # batches are made of them again, they are the examples: sequences of a text.
+        if not is_mixed_before and batch.operation != IMAGE_FOLDER and batch.is_certain and following is None:
             yield Hit(
                 node=call.node,
                 severity=Severity.WARN,
@@ -107,34 +109,18 @@ def _mixes_little(dataset: Dataset, number: int, buffer: float | None, batch: St
                 costs_time=False,
             )
         return
-    following = next((step for step in after if step.operation in ("batch", "padded_batch")), None)
-    batch_size = _batch_size(following) if following else None
-    if buffer is None or batch_size is None or buffer > batch_size or is_mixed_before:
+    taken, most = batch_size(following) if following else None, most_elements(before)
+    if buffer is None or taken is None or buffer > taken or is_mixed_before:
         return
+    if most is not None and most <= buffer:
+        return  # all of them are mixed
     yield Hit(
         node=call.node,
         severity=Severity.WARN,
-        message=f"shuffle({buffer:.0f}) mixes within {buffer:.0f} examples, no more than a batch of {batch_size:.0f}: "
+        message=f"shuffle({buffer:.0f}) mixes within {buffer:.0f} examples, no more than a batch of {taken:.0f}: "
         "what lies together stays together.",
         remedy="Take a buffer as large as the data, before they are decoded.",
-        numbers={"buffer_size": buffer, "batch_size": batch_size},
+        numbers={"buffer_size": buffer, "batch_size": taken},
         safe=False,
         costs_time=False,
     )
-
-
-def _mixes(step: Step) -> bool:
-    """Whether a step gives the elements in another order each epoch."""
-    if step.operation in ("shuffle", "sample_from_datasets"):
-        return True
-    if step.operation == "list_files":
-        return step.call.argument("shuffle", 1) != Literal(False)
-    if step.operation == IMAGE_FOLDER:
-        return step.call.argument("shuffle") != Literal(False)
-    return step.operation == "tensorflow_datasets.load" and step.call.argument("shuffle_files") == Literal(True)
-
-
-def _batch_size(step: Step) -> float | None:
-    if step.operation == IMAGE_FOLDER:
-        return number_of(step.call.argument("batch_size") or Literal(32))
-    return number_of(step.call.argument("batch_size", 0))

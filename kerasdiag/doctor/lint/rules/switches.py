@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
+from kerasdiag.doctor.lint.corrections import without_arguments
 from kerasdiag.doctor.lint.models import may_be_model
-from kerasdiag.doctor.lint.places import without_arguments
-from kerasdiag.doctor.lint.values import UNKNOWN, Literal, is_true
+from kerasdiag.doctor.lint.values import UNKNOWN, Call, Literal, Value, is_true
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
-# Last part of the name -> what it does to a training. The first of the arguments switches it, where there is one.
+# Last part of the name -> what it does to a training.
 _SWITCHES = {
     "run_functions_eagerly": "runs every tf.function in Python, step by step",
     "experimental_run_functions_eagerly": "runs every tf.function in Python, step by step",
@@ -22,6 +22,9 @@ _SWITCHES = {
     "enable_check_numerics": "looks at every result of every operation for NaN",
     "enable_dump_debug_info": "writes what every operation did to disk",
 }
+_BY_ARGUMENT = ("run_functions_eagerly", "experimental_run_functions_eagerly")  # which says on or off
+_OFF = {"enable_check_numerics": "disable_check_numerics", "enable_dump_debug_info": "disable_dump_debug_info"}
+_EAGERLY = "run_eagerly=True runs every step in Python, operation by operation, instead of as a graph."
 _DETERMINISM = "enable_op_determinism"
 
 
@@ -31,7 +34,8 @@ def debugging_left_on(environment: Environment) -> Answer:
 
     What it finds:
         `compile(run_eagerly=True)`, `tf.config.run_functions_eagerly(True)`, `tf.data.experimental.enable_debug_mode()`,
-        `tf.debugging.enable_check_numerics()`, and, as a note, `tf.config.experimental.enable_op_determinism()`.
+        `tf.debugging.enable_check_numerics()`, and, as a note, `tf.config.experimental.enable_op_determinism()`. Silent
+        where an option of the script decides, and where it is switched off again.
 
     Why it matters:
         Eager steps run operation by operation from Python instead of as one graph; small models become several times as
@@ -50,28 +54,38 @@ def debugging_left_on(environment: Environment) -> Answer:
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:
-    for call in subject.record.calls:
+    calls = [call for call in subject.record.calls if not call.is_switched]
+    for number, call in enumerate(calls):
         keyword = call.keyword_node("run_eagerly") if is_true(call.argument("run_eagerly")) else None
         if call.method == "compile" and keyword is not None and may_be_model(call.receiver or UNKNOWN):
-            code = without_arguments(subject.script, call.node, ("run_eagerly",))
-            yield _hit(
-                keyword,
-                "run_eagerly=True runs every step in Python, operation by operation, instead of as a graph.",
-                code,
-            )
+            yield _hit(keyword, _EAGERLY, without_arguments(subject.script, call.node, ("run_eagerly",)))
         if not call.name.startswith("tensorflow."):
             continue
-        is_off = bool(call.positional) and call.positional[0] == Literal(False)
-        if call.method in _SWITCHES and not is_off:
+        if _is_on(call) and not any(_switches_off(later, call) for later in calls[number:]):
             yield _hit(call.node, f"{call.method} {_SWITCHES[call.method]}.", ())
         elif call.method == _DETERMINISM:
             message = f"{_DETERMINISM} takes slower operations, and some of them run on the CPU."
             yield _hit(call.node, message, (), Severity.INFO)
-    for _, name, value, place in subject.record.attributes:
-        if name == "run_eagerly" and is_true(value):
-            yield _hit(
-                place, "run_eagerly=True runs every step in Python, operation by operation, instead of as a graph.", ()
-            )
+    settings = [each for each in subject.record.settings if each.name == "run_eagerly"]
+    for number, each in enumerate(settings):
+        is_last = not any(later.owner is each.owner for later in settings[number + 1 :])
+        if is_true(each.value) and is_last and not each.is_switched:
+            yield _hit(each.place, _EAGERLY, ())
+
+
+def _is_on(call: Call) -> bool:
+    return call.method in _SWITCHES and (call.method not in _BY_ARGUMENT or is_true(_argument(call)))
+
+
+def _switches_off(call: Call, switch: Call) -> bool:
+    """Whether a call takes back what another one has switched on."""
+    if switch.method in _BY_ARGUMENT:
+        return call.method in _BY_ARGUMENT and _argument(call) == Literal(False)
+    return call.name.startswith("tensorflow.") and call.method == _OFF.get(switch.method)
+
+
+def _argument(call: Call) -> Value | None:
+    return call.argument("run_eagerly", 0)
 
 
 def _hit(node: ast.AST, message: str, code: tuple[str, ...], severity: Severity = Severity.WARN) -> Hit:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit
+from kerasdiag.doctor.lint.corrections import with_argument
 from kerasdiag.doctor.lint.models import FIT_METHODS, iterator_call, readings
-from kerasdiag.doctor.lint.places import name_of_data, with_argument
+from kerasdiag.doctor.lint.places import is_dotted_name, name_of_data
 from kerasdiag.doctor.lint.values import Value
 from kerasdiag.findings import Severity
 
@@ -25,7 +26,7 @@ def unset_workers(subject: Subject) -> Iterator[Hit]:
             continue
         name, workers = name_of_data(subject.script, call), min(_FEW, cores)
         if keras.is_3:
-            code: tuple[str, ...] = (f"{name}.workers = {workers}",) if name.isidentifier() else ()
+            code: tuple[str, ...] = (f"{name}.workers = {workers}",) if is_dotted_name(name) else ()
         else:
             code = with_argument(subject.script, call.node, f"workers={workers}")
         yield Hit(
@@ -43,4 +44,4 @@ def unset_workers(subject: Subject) -> Iterator[Hit]:
 
 
 def _is_set(subject: Subject, data: Value) -> bool:
-    return any(name == "workers" and owner is data for owner, name, _, _ in subject.record.attributes)
+    return any(each.name == "workers" and each.owner is data for each in subject.record.settings)
