@@ -37,10 +37,58 @@ def next_step(verdict: str, profile: RunProfile, speedup_if_fixed: float | None)
         return Remedy("Train on: the verdict comes with the 20th step after the first 5. steps_per_epoch=30 is enough.")
     if verdict == "compute-bound":
         return Remedy("Leave the input pipeline as it is; look at batch size, mixed precision and the model instead.")
+    if verdict == "launch-bound":
+        return _advise_launches(profile)
+    if verdict == "callback-bound":
+        return advise_callbacks(profile)
     data = profile.training_input
-    if verdict not in ("input-bound", "partly-input-bound") or data is None:
+    if verdict == "mixed" and (speedup_if_fixed or 1.0) < REPAIR_FACTOR:
+        return advise_callbacks(profile)
+    if verdict not in ("input-bound", "partly-input-bound", "mixed") or data is None:
         return None
     return NEXT_STEPS.get(data.kind, _advise_other)(profile, data, speedup_if_fixed or 1.0)
+
+
+def _advise_launches(profile: RunProfile) -> Remedy:
+    if profile.software.get("backend") == "torch":
+        return Remedy(
+            "Give each step more work: larger batches, or a compiled model:", ("model.compile(..., jit_compile=True)",)
+        )
+    return Remedy(
+        "Have Keras start several steps at once, compile the step, and use larger batches; callbacks then run once for "
+        "all steps of an execution:",
+        ("model.compile(..., steps_per_execution=16, jit_compile=True)",),
+    )
+
+
+def advise_callbacks(profile: RunProfile) -> Remedy:
+    """Return what makes the dearest callback cheaper."""
+    dearest = profile.callbacks[0] if profile.callbacks else None
+    for name, text, code in _CHEAPER_CALLBACKS:
+        if dearest is not None and dearest.name == name:
+            return Remedy(text, code)
+    name = dearest.name if dearest is not None else "The dearest callback"
+    return Remedy(f"{name} works too often or too long: let it do its work every n-th batch, or once per epoch.")
+
+
+_CHEAPER_CALLBACKS = (
+    (
+        "ModelCheckpoint",
+        "Write the model less often, once per epoch at most, and only if it is better:",
+        ('ModelCheckpoint(path, save_freq="epoch", save_best_only=True)',),
+    ),
+    ("BackupAndRestore", "Write the backup less often:", ('BackupAndRestore(folder, save_freq="epoch")',)),
+    (
+        "TensorBoard",
+        "Write less: no histograms, no profile, losses once per epoch:",
+        ('TensorBoard(folder, histogram_freq=0, profile_batch=0, update_freq="epoch")',),
+    ),
+    (
+        "ProgbarLogger",
+        "The progress bar is drawn after every batch, and steps are shorter than that takes. One line per epoch:",
+        ("model.fit(..., verbose=2)",),
+    ),
+)
 
 
 def suggest_workers(profile: RunProfile, data: InputIdentity, factor: float) -> int | None:

@@ -100,6 +100,7 @@ class RunProfile:
         epochs: What lies between the steps: epoch boundaries, validation, checkpoints.
         callbacks: What each callback cost, the dearest first; the profiler itself is not among them.
         compile_s: Seconds in which steps were traced and compiled, None where that was not measured.
+        launch_s: What starting one step costs, however little it computes, in seconds; None where that was not measured.
     """
 
     kerasdiag_version: str = ""
@@ -126,6 +127,7 @@ class RunProfile:
     epochs: EpochTimes = field(default_factory=EpochTimes, metadata=profile_json.ADDED_LATER)
     callbacks: tuple[CallbackTime, ...] = field(default=(), metadata=profile_json.ADDED_LATER)
     compile_s: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
+    launch_s: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
 
     def to_json(self, **sections: Any) -> str:  # Any: whatever JSON can hold
         """Return the profile as JSON text.

@@ -22,22 +22,26 @@ from kerasdiag.environment.throughput.facts import (
 )
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.profile import GpuSeries, RunProfile
-from kerasdiag.step_times import StepTimes
+from kerasdiag.step_times import EpochTimes, StepTimes
 
 WARM_UP = 5
 
 
-def make_steps(wait_s=0.0, step_s=0.05, count=100, noise=0.0, seed=0, epochs=1, warm_up=WARM_UP):
-    """Steps that wait ``wait_s`` and compute ``step_s``; ``noise`` is the relative spread of both.
+def make_steps(
+    wait_s=0.0, step_s=0.05, count=100, noise=0.0, seed=0, epochs=1, warm_up=WARM_UP, callbacks_s=0.0, hidden_s=0.0
+):
+    """Steps that wait ``wait_s``, compute ``step_s`` and call back; ``noise`` is the relative spread of all.
 
-    Lists are repeated: ``wait_s=[0, 0, 0, 0.2]`` is a loader that delivers in bursts of four.
+    Lists are repeated: ``wait_s=[0, 0, 0, 0.2]`` is a loader that delivers in bursts of four. ``hidden_s`` is waiting
+    that lies within the computing.
     """
     random = np.random.default_rng(seed)
     waits = np.resize(np.atleast_1d(np.asarray(wait_s, float)), count)
     computes = np.resize(np.atleast_1d(np.asarray(step_s, float)), count)
     waits = waits * np.maximum(0.0, 1 + noise * random.standard_normal(count))
     computes = computes * np.maximum(0.05, 1 + noise * random.standard_normal(count))
-    periods = waits + computes
+    callbacks = np.full(count, float(callbacks_s)) * np.maximum(0.0, 1 + noise * random.standard_normal(count))
+    periods = waits + computes + callbacks
     starts = np.cumsum(periods) - periods
     return StepTimes(
         epoch=tuple(int(row) for row in np.arange(count) * epochs // max(count, 1)),
@@ -46,6 +50,10 @@ def make_steps(wait_s=0.0, step_s=0.05, count=100, noise=0.0, seed=0, epochs=1, 
         wait_s=tuple(map(float, waits)),
         period_s=tuple(map(float, periods)),
         warm_up=tuple(int(row < warm_up) for row in range(count)),
+        hidden_wait_s=(float(hidden_s),) * count,
+        callbacks_s=tuple(map(float, callbacks)),
+        waited_steps=tuple(int(waited) for waited in waits > 0.05 * periods),
+        compiled=(0,) * count,
     )
 
 
@@ -72,8 +80,21 @@ def make_gpu(percent=10.0, duration_s=10.0, period_s=0.2, **facts):
     return GpuSeries(**{"index": 0, "name": "NVIDIA T4", "uuid": "GPU-1", "time_s": times, **columns, **facts})
 
 
-def make_profile(wait_s=0.0, step_s=0.05, count=100, noise=0.0, seed=0, epochs=1, **facts):
+def make_epochs(steps, boundary_s=0.2, **columns):
+    """The epochs that these steps were trained in."""
+    counts = {
+        epoch: sum(n for e, n in zip(steps.epoch, steps.steps) if e == epoch) for epoch in dict.fromkeys(steps.epoch)
+    }
+    zeros = (0.0,) * len(counts)
+    others = {name: tuple(columns.get(name, zeros)) for name in ("validation_s", "callbacks_s", "checkpoint_s")}
+    return EpochTimes(tuple(counts), tuple(counts.values()), (boundary_s,) * len(counts), **others)
+
+
+def make_profile(
+    wait_s=0.0, step_s=0.05, count=100, noise=0.0, seed=0, epochs=1, callbacks_s=0.0, hidden_s=0.0, **facts
+):
     """A completed run on the newest Keras."""
+    steps = make_steps(wait_s, step_s, count, noise, seed, epochs, callbacks_s=callbacks_s, hidden_s=hidden_s)
     defaults = {
         "kerasdiag_version": "0.1.0",
         "created_at": "2026-11-23T10:00:00+00:00",
@@ -89,7 +110,8 @@ def make_profile(wait_s=0.0, step_s=0.05, count=100, noise=0.0, seed=0, epochs=1
         "added_s_per_step": 7e-5,
         "not_measured": {} if facts.get("gpus") else {"gpu": "no NVIDIA driver on this machine"},
     }
-    return RunProfile(steps=make_steps(wait_s, step_s, count, noise, seed, epochs), **{**defaults, **facts})
+    defaults = {"steps": steps, "epochs": make_epochs(steps), "compile_s": 0.5, **defaults}
+    return RunProfile(**{**defaults, **facts})
 
 
 def write_photos(folder, count, size=(375, 500), seed=0):

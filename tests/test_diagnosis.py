@@ -7,49 +7,226 @@ import re
 
 import numpy as np
 import pytest
-from builders import make_gpu, make_profile, make_steps
+from builders import make_epochs, make_gpu, make_input, make_profile, make_steps
 
-from kerasdiag.diagnosis import Verdict, data_wait_interval, diagnose
+from kerasdiag.diagnosis import Verdict, diagnose
+from kerasdiag.diagnosis.advice import explain_verdict
+from kerasdiag.diagnosis.estimates import ratio
 from kerasdiag.profile import RunProfile
-from kerasdiag.step_times import StepTimes
+from kerasdiag.step_times import EpochTimes, StepTimes
 
+# Shares of the training time. Where several are a fifth or more the verdict is mixed.
 TRUTH_TABLE = """
-    wait   steps   ->  verdict
-    0.0    95          compute-bound
-    0.049  95          compute-bound
-    0.051  95          partly-input-bound
-    0.199  95          partly-input-bound
-    0.201  95          input-bound
-    0.99   95          input-bound
-    0.6    20          input-bound
-    0.6    19          not-enough-data
-    0.0    20          compute-bound
-    0.0    19          not-enough-data
-    0.6    0           not-enough-data
+    wait   callbacks  launch  steps   ->  verdict
+    0.0    0.0        0.0     95          compute-bound
+    0.049  0.0        0.0     95          compute-bound
+    0.051  0.0        0.0     95          partly-input-bound
+    0.199  0.0        0.0     95          partly-input-bound
+    0.201  0.0        0.0     95          input-bound
+    0.99   0.0        0.0     95          input-bound
+    0.0    0.199      0.0     95          compute-bound
+    0.0    0.201      0.0     95          callback-bound
+    0.0    0.99       0.0     95          callback-bound
+    0.1    0.3        0.0     95          callback-bound
+    0.0    0.0        0.199   95          compute-bound
+    0.0    0.0        0.201   95          launch-bound
+    0.1    0.0        0.3     95          launch-bound
+    0.051  0.19       0.19    95          partly-input-bound
+    0.3    0.19       0.19    95          input-bound
+    0.3    0.3        0.0     95          mixed
+    0.3    0.0        0.3     95          mixed
+    0.0    0.3        0.3     95          mixed
+    0.3    0.3        0.3     95          mixed
+    0.6    0.0        0.0     20          input-bound
+    0.6    0.0        0.0     19          not-enough-data
+    0.0    0.0        0.0     20          compute-bound
+    0.0    0.3        0.0     19          not-enough-data
+    0.6    0.0        0.0     0           not-enough-data
 """
+ROWS = [line.split() for line in TRUTH_TABLE.strip().splitlines()[1:]]
 
 
-def profile_with(fraction, steps=95, noise=0.0, seed=0):
-    return make_profile(fraction * 0.1, (1 - fraction) * 0.1, steps + 5, noise, seed)
+def profile_with(wait, steps=95, noise=0.0, seed=0, callbacks=0.0, launch=0.0, **facts):
+    """A profile of these shares: each step takes 0.1 s, and nothing lies between epochs."""
+    profile = make_profile(
+        wait * 0.1, (1 - wait - callbacks) * 0.1, steps + 5, noise, seed, callbacks_s=callbacks * 0.1, **facts
+    )
+    return dataclasses.replace(profile, epochs=make_epochs(profile.steps, boundary_s=0.0), launch_s=launch * 0.1)
 
 
-@pytest.mark.parametrize("row", [line.split() for line in TRUTH_TABLE.strip().splitlines()[1:]], ids=" ".join)
+@pytest.mark.parametrize("row", ROWS, ids=" ".join)
 def test_truth_table(row):
     """Both sides of each threshold give the verdict of the table."""
-    fraction, steps, verdict = float(row[0]), int(row[1]), row[2]
-    assert diagnose(profile_with(fraction, steps)).verdict == verdict
+    wait, callbacks, launch, steps = float(row[0]), float(row[1]), float(row[2]), int(row[3])
+    assert diagnose(profile_with(wait, steps, callbacks=callbacks, launch=launch)).verdict == row[4]
+
+
+def test_each_verdict_has_a_row():
+    """All eight are in the table, but for unknown, which shares do not decide."""
+    assert {row[4] for row in ROWS} | {"unknown"} == {str(verdict) for verdict in Verdict}
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize(
-    ("fraction", "verdict"), [(0.01, "compute-bound"), (0.12, "partly-input-bound"), (0.5, "input-bound")]
+    ("wait", "callbacks", "launch", "verdict"),
+    [
+        (0.01, 0.0, 0.0, "compute-bound"),
+        (0.12, 0.0, 0.0, "partly-input-bound"),
+        (0.5, 0.0, 0.0, "input-bound"),
+        (0.02, 0.4, 0.0, "callback-bound"),
+        (0.02, 0.0, 0.4, "launch-bound"),
+        (0.4, 0.35, 0.0, "mixed"),
+    ],
 )
-def test_verdict_survives_noise(fraction, verdict, noise):
+def test_verdict_survives_noise(wait, callbacks, launch, verdict, noise):
     """Away from the thresholds 30 % of noise on every step changes no verdict."""
     for seed in range(5):
-        diagnosis = diagnose(profile_with(fraction, noise=noise, seed=seed))
+        diagnosis = diagnose(profile_with(wait, 95, noise, seed, callbacks, launch))
         assert diagnosis.verdict == verdict
-        assert diagnosis.data_wait_fraction == pytest.approx(fraction, abs=0.05)
+        assert diagnosis.data_wait_fraction == pytest.approx(wait, abs=0.05)
+
+
+def test_a_verdict_near_a_threshold_is_not_clear():
+    """The interval reaches over it, and the confidence says so."""
+    near = diagnose(profile_with(0.2, 60, noise=0.6, seed=3))
+    assert not near.is_clear
+    assert str(near.confidence.level) == "medium"
+    assert str(diagnose(profile_with(0.5, 60, noise=0.1)).confidence.level) == "high"
+    assert "the interval reaches over a threshold" in near.confidence.reasons
+
+
+@pytest.mark.parametrize(
+    ("wait", "percent", "level"),
+    [
+        (0.6, 10.0, "high"),
+        (0.6, 80.0, "high"),  # between the two it says nothing
+        (0.6, 97.0, "medium"),
+        (0.0, 97.0, "high"),
+        (0.0, 10.0, "medium"),
+        (0.6, None, "high"),
+    ],
+)
+def test_utilization_only_makes_a_verdict_more_or_less_sure(wait, percent, level):
+    """The verdict is that of the clock, whatever the GPU did."""
+    gpus = () if percent is None else (make_gpu(percent),)
+    diagnosis = diagnose(profile_with(wait, noise=0.05, gpus=gpus, training_input=make_input("tf-data")))
+    assert diagnosis.verdict == ("input-bound" if wait else "compute-bound")
+    assert str(diagnosis.confidence.level) == level
+
+
+def test_workers_that_share_the_cores_make_a_verdict_less_sure():
+    """Their work slows the step itself, which no wait shows."""
+    sure = diagnose(profile_with(0.1, training_input=make_input(workers=1), cores=2))
+    unsure = diagnose(profile_with(0.1, training_input=make_input(workers=4), cores=2))
+    assert (str(sure.confidence.level), str(unsure.confidence.level)) == ("high", "medium")
+
+
+def test_every_number_has_its_interval():
+    """Shares and means of the steps, each within its own interval."""
+    diagnosis = diagnose(profile_with(0.3, noise=0.3, callbacks=0.1, launch=0.02))
+    assert set(diagnosis.estimates) == {
+        "data_wait_fraction", "hidden_wait_fraction", "callback_fraction", "launch_fraction", "waited_fraction",
+        "mean_step_s", "mean_wait_s",
+    }  # fmt: skip
+    for name, estimate in diagnosis.estimates.items():
+        low, high = estimate.interval
+        assert low <= estimate.value <= high, name
+    assert diagnosis.estimates["data_wait_fraction"].value == diagnosis.data_wait_fraction
+
+
+def test_time_is_spent_once():
+    """What the fit did adds up to its steps and what lies between them."""
+    profile = make_profile(0.05, 0.05, 100, epochs=2, callbacks_s=0.01)
+    columns = {"validation_s": (2.0, 2.0), "callbacks_s": (0.5, 0.5), "checkpoint_s": (1.0, 1.0)}
+    profile = dataclasses.replace(profile, epochs=make_epochs(profile.steps, boundary_s=4.0, **columns), compile_s=3.0)
+    spent = diagnose(profile).time_spent
+    assert spent.total_s == pytest.approx(sum(profile.steps.period_s) + 8.0 + 3.0)
+    assert (spent.validation_s, spent.checkpoint_s, spent.between_epochs_s) == pytest.approx((4.0, 2.0, 1.0))
+    assert spent.callbacks_s == pytest.approx(100 * 0.01 + 1.0)
+
+
+def test_callbacks_between_epochs_count():
+    """A checkpoint that takes as long as its epoch makes a training callback-bound; validation does not."""
+    profile = make_profile(0.0, 0.1, 100, epochs=2)
+    saving = make_epochs(profile.steps, boundary_s=5.0, checkpoint_s=(5.0, 5.0))
+    assert diagnose(dataclasses.replace(profile, epochs=saving)).verdict is Verdict.CALLBACK_BOUND
+    validating = make_epochs(profile.steps, boundary_s=5.0, validation_s=(5.0, 5.0))
+    assert diagnose(dataclasses.replace(profile, epochs=validating)).verdict is Verdict.COMPUTE_BOUND
+
+
+def test_a_profile_of_an_earlier_version_has_no_new_numbers():
+    """What was not measured is left out, not zero."""
+    profile = make_profile(0.1, 0.1, 60)
+    later = ("hidden_wait_s", "callbacks_s", "waited_steps", "compiled")
+    steps = dataclasses.replace(profile.steps, **dict.fromkeys(later, ()))
+    diagnosis = diagnose(dataclasses.replace(profile, steps=steps, epochs=EpochTimes(), launch_s=None))
+    assert diagnosis.verdict is Verdict.INPUT_BOUND
+    assert set(diagnosis.estimates) == {"data_wait_fraction", "mean_step_s", "mean_wait_s"}
+    assert diagnosis.time_spent is None
+
+
+# --- Findings
+
+
+def codes(profile):
+    return [finding.code for finding in diagnose(profile).findings]
+
+
+def test_epochs_of_unequal_steps():
+    """A generator that ran out under steps_per_epoch on Keras 3 trains 8, 1, 8."""
+    profile = make_profile(0.0, 0.1, 51)
+    unequal = EpochTimes((0, 1, 2), (25, 1, 25), *[(0.0,) * 3] * 4)
+    finding = next(
+        one for one in diagnose(dataclasses.replace(profile, epochs=unequal)).findings if one.code == "unequal-epochs"
+    )
+    assert "25, 1, 25" in finding.message
+    assert "steps_per_epoch" in finding.remedy.text
+    equal = EpochTimes((0, 1), (25, 25), *[(0.0,) * 2] * 4)
+    assert "unequal-epochs" not in codes(dataclasses.replace(profile, epochs=equal))
+
+
+def test_an_epoch_that_was_broken_off_is_not_unequal():
+    """Ctrl-C in the middle of the second epoch."""
+    profile = make_profile(0.0, 0.1, 40, state="interrupted")
+    broken = EpochTimes((0, 1), (25, 15), *[(0.0,) * 2] * 4)
+    assert "unequal-epochs" not in codes(dataclasses.replace(profile, epochs=broken))
+
+
+@pytest.mark.parametrize(
+    ("first_s", "last_s", "found"), [(0.1, 0.0, True), (0.0, 0.1, True), (0.05, 0.05, False), (0.01, 0.005, False)]
+)
+def test_drift_over_the_epochs(first_s, last_s, found):
+    """The first epoch reads the disk, or a later one no longer finds its files in memory."""
+    profile = make_profile(wait_s=[first_s] * 65 + [last_s] * 60, step_s=0.1, count=125, noise=0.05)
+    steps = dataclasses.replace(profile.steps, epoch=(0,) * 65 + (1,) * 60)
+    profile = dataclasses.replace(profile, steps=steps)
+    assert ("drifting-wait" in codes(profile)) is found
+    if found:
+        message = next(one.message for one in diagnose(profile).findings if one.code == "drifting-wait")
+        assert ("grew" in message) is (last_s > first_s)
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.04, False), (0.06, True), (0.19, True), (0.3, False)])
+def test_callback_tax(share, found):
+    """Between the fifth that makes a verdict and what nobody would mend."""
+    assert ("callback-tax" in codes(profile_with(0.0, callbacks=share))) is found
+
+
+def test_hidden_wait_is_told_and_not_counted():
+    """Asked for while the device was busy: no loss, but said."""
+    diagnosis = diagnose(make_profile(0.0, 0.1, 60, hidden_s=0.03))
+    assert diagnosis.verdict is Verdict.COMPUTE_BOUND
+    assert "hidden-wait" in [finding.code for finding in diagnosis.findings]
+    assert diagnosis.time_spent.hidden_wait_s == pytest.approx(1.8)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_each_verdict_is_explained(verdict):
+    """Rule, meaning, next step, and when it may be wrong."""
+    page = explain_verdict(f" {verdict.value.upper()} ")
+    assert page.startswith(f"{verdict}\n  Given where ")
+    assert all(f"\n{heading}\n" in page for heading in ("What it means", "What to do", "When it may be wrong"))
+    assert explain_verdict("KD101") is None
 
 
 def test_bursty_loader_is_not_missed():
@@ -127,7 +304,7 @@ def test_interval_holds_the_truth_as_often_as_it_says():
     hits = 0
     for seed in range(60):
         steps = make_steps(wait_s=list(dependent_waits(400, seed)), step_s=0.05, count=400, warm_up=0)
-        low, high = data_wait_interval(steps)
+        low, high = ratio(steps.wait_s, steps.period_s).interval
         hits += low <= truth <= high
     assert hits >= 50  # 57 expected of a perfect one; drawing single steps reaches about 35
 

@@ -176,6 +176,7 @@ class FitMeasurement:
             epochs=self.recorder.epoch_times(self._end_s if self._end_s is not None else self._clock()),
             callbacks=self._callback_times(),
             compile_s=self._compile_s(),
+            launch_s=probe.launch_s if probe is not None else None,
             verdicts_s=self._verdicts_s,
             validation_s=self._validation_s,
             gpus=gpus,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from enum import Enum
 
-from kerasdiag.diagnosis import MIN_MEASURED_STEPS, Diagnosis, Verdict, diagnose, verdict_at
+from kerasdiag.diagnosis import MIN_MEASURED_STEPS, Diagnosis, Verdict, diagnose
 from kerasdiag.profile import RunProfile
 from kerasdiag.step_times import StepTimes
 
@@ -22,14 +22,6 @@ class Ending(Enum):
     TIME_OVER = "time-over"
 
 
-def is_clear(diagnosis: Diagnosis) -> bool:
-    """Tell whether both ends of the interval have the same verdict as the number itself."""
-    interval = diagnosis.data_wait_interval
-    if interval is None or diagnosis.verdict in (Verdict.UNKNOWN, Verdict.NOT_ENOUGH_DATA):
-        return False
-    return verdict_at(interval[0]) is verdict_at(interval[1]) is diagnosis.verdict
-
-
 class StableVerdict:
     """Counts for how many steps in a row the verdict has been the same, and clear."""
 
@@ -39,7 +31,7 @@ class StableVerdict:
 
     def add(self, diagnosis: Diagnosis) -> bool:
         """Take the diagnosis after one more measured step; tell whether the verdict is stable now."""
-        if not is_clear(diagnosis):
+        if not diagnosis.is_clear:
             self._verdict, self._steps = None, 0
         elif diagnosis.verdict is self._verdict:
             self._steps += 1
@@ -101,7 +93,6 @@ class StoppingRule:
 
 def _beginnings(steps: StepTimes, judged_rows: int) -> Iterator[StepTimes]:
     """Yield the steps up to each measured row that is new, as a look after that row would have found them."""
-    columns = {name: getattr(steps, name) for name in StepTimes.__dataclass_fields__}
     for row in range(judged_rows, len(steps)):
         if not steps.warm_up[row]:
-            yield StepTimes(**{name: column[: row + 1] for name, column in columns.items()})
+            yield steps.rows(range(row + 1))

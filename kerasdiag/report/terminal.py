@@ -14,7 +14,14 @@ from kerasdiag.diagnosis import Diagnosis, Verdict
 from kerasdiag.profile import RunProfile
 from kerasdiag.report.console import can_encode, make_text, stream_width, wants_color
 
-_COLORS = {Verdict.INPUT_BOUND: "red", Verdict.PARTLY_INPUT_BOUND: "yellow", Verdict.COMPUTE_BOUND: "green"}
+_COLORS = {
+    Verdict.INPUT_BOUND: "red",
+    Verdict.MIXED: "red",
+    Verdict.PARTLY_INPUT_BOUND: "yellow",
+    Verdict.CALLBACK_BOUND: "yellow",
+    Verdict.LAUNCH_BOUND: "yellow",
+    Verdict.COMPUTE_BOUND: "green",
+}
 _BAR_CELLS = 48
 
 
@@ -87,8 +94,10 @@ def _facts(diagnosis: Diagnosis) -> Table:
     for name, value in (
         ("GPU", _gpu_line(diagnosis)),
         ("Steps", _steps_line(diagnosis)),
+        ("Time", _time_line(diagnosis)),
         ("Input", _input_line(profile)),
         ("Measured", _method_line(profile)),
+        ("Sure", _confidence_line(diagnosis)),
     ):
         if value:
             table.add_row(name, value)
@@ -118,6 +127,35 @@ def _steps_line(diagnosis: Diagnosis) -> str:
     epochs = len(set(profile.steps.epoch))
     line = f"{diagnosis.measured_steps} measured in {epochs} epoch{'s' if epochs > 1 else ''}, {warm_up} warm-up"
     return line + (" (the training was interrupted)" if profile.state == "interrupted" else "")
+
+
+def _time_line(diagnosis: Diagnosis) -> str:
+    """Where the whole fit's time went; parts below half a percent are left out."""
+    spent = diagnosis.time_spent
+    if spent is None or spent.total_s <= 0:
+        return ""
+    parts = (
+        ("waiting", spent.data_wait_s),
+        ("step", spent.step_s),
+        ("callbacks" + _dearest_callback(diagnosis.profile), spent.callbacks_s),
+        ("checkpoints", spent.checkpoint_s),
+        ("validation", spent.validation_s),
+        ("between epochs", spent.between_epochs_s),
+        ("compiling", spent.compile_s),
+        ("verdicts", spent.verdicts_s),
+    )
+    shown = [f"{name} {seconds / spent.total_s:.0%}" for name, seconds in parts if seconds >= 0.005 * spent.total_s]
+    return f"{duration(spent.total_s)}: {', '.join(shown)}"
+
+
+def _dearest_callback(profile: RunProfile) -> str:
+    return f" (most: {profile.callbacks[0].name})" if profile.callbacks else ""
+
+
+def _confidence_line(diagnosis: Diagnosis) -> str:
+    if diagnosis.verdict in (Verdict.UNKNOWN, Verdict.NOT_ENOUGH_DATA):
+        return ""
+    return f"{diagnosis.confidence.level}: {'; '.join(diagnosis.confidence.reasons)}"
 
 
 def _input_line(profile: RunProfile) -> str:

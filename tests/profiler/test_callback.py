@@ -344,7 +344,7 @@ FAULTS = {
     "ending a step": (StepRecorder, "end_step"),
     "ending an epoch": (StepRecorder, "end_epoch"),
     "taking the step apart": (tensorflow_step.compat, "one_step_function"),
-    "calibrating": (tensorflow_step, "PullOverhead"),
+    "calibrating": (tensorflow_step, "price_of_pull"),
     "finding fit": (fit_measurement, "find_fit_call"),
     "describing the machine": (fit_measurement, "usable_cores"),
     "starting NVML": (fit_measurement.GpuSampler, "start"),

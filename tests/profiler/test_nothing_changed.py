@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from keras_api import IS_KERAS_2, KERAS_VERSION, TRAINS_WITH_PYTHON_FUNCTION, keras, tf
+from keras_api import BACKEND, IS_KERAS_2, KERAS_VERSION, TRAINS_WITH_PYTHON_FUNCTION, keras, tf
 from packaging.version import Version
 from trainings import (
     BATCH_SIZE,
@@ -28,6 +28,8 @@ from kerasdiag import BottleneckProfiler
 
 pytestmark = pytest.mark.keras
 
+METHODS = {"tensorflow": "one-step-function", "jax": "timed-iterator", "torch": "gap"}
+
 
 def profiled(*arguments, **keywords):
     profiler = BottleneckProfiler(report=None)
@@ -42,11 +44,12 @@ def assert_unchanged(*arguments, **keywords):
     return profiler
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("kind", ["arrays", "py-dataset", "tf-data", "python-generator"])
 def test_losses_weights_and_iterations_are_equal(kind):
     """Dropout, BatchNorm, Adam, a smaller last batch: every number is the same."""
     profiler = assert_unchanged(kind)
-    assert profiler.profile.method == "one-step-function"
+    assert profiler.profile.method == METHODS[BACKEND]
     assert profiler.profile.steps.num_steps == 2 * STEPS
     assert profiler.profile.remarks == ()
 
@@ -78,6 +81,7 @@ def test_equal_on_two_replicas():
     assert result.stdout.splitlines()[-1] == "equal 18 one-step-function"
 
 
+@pytest.mark.backends
 def test_equal_with_image_data_generator():
     """The augmentations draw the same numbers: the profiler reads no batch of its own."""
 
@@ -96,6 +100,7 @@ def test_equal_with_image_data_generator():
     assert are_equal(plain, run([BottleneckProfiler(report=None)]))
 
 
+@pytest.mark.backends
 def test_equal_with_validation_and_class_weight():
     """Sample weights that Keras makes itself reach the step; validation is untouched."""
 
@@ -113,6 +118,7 @@ def test_equal_with_validation_and_class_weight():
     assert are_equal(plain, run([BottleneckProfiler(report=None)]))
 
 
+@pytest.mark.backends
 def test_equal_over_two_fits():
     """A second fit continues as it would have."""
 
@@ -232,6 +238,16 @@ def test_several_steps_per_execution(executions, how):
     assert profiler.profile.method == ("one-step-eager" if "run_eagerly" in how else "one-step-function")
 
 
+@pytest.mark.backends
+@pytest.mark.skipif(BACKEND != "jax", reason="is of Keras 3 only, on JAX")
+@pytest.mark.parametrize("executions", [3, 4, 7])
+def test_several_steps_per_execution_on_jax(executions):
+    """Keras pulls each batch of an execution itself, and the iterator that it pulls from is timed."""
+    profiler = assert_unchanged("arrays", steps_per_execution=executions, jit_compile=True)
+    assert profiler.profile.steps.num_steps == 2 * STEPS
+
+
+@pytest.mark.backends
 def test_endless_generator_with_steps_per_epoch():
     """An endless generator is read exactly as often as without the profiler."""
     pulled = []

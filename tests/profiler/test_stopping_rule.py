@@ -9,16 +9,14 @@ import pytest
 from builders import WARM_UP, make_profile, make_steps
 
 from kerasdiag.diagnosis import diagnose
-from kerasdiag.profiler.stopping_rule import Ending, StableVerdict, StoppingRule, is_clear
-from kerasdiag.step_times import StepTimes
+from kerasdiag.profiler.stopping_rule import Ending, StableVerdict, StoppingRule
 
 FIRST_STABLE = 39  # 20 measured steps for the first verdict, and the same 20 times
 
 
 def beginning(profile, count):
     """The profile as it was after ``count`` steps."""
-    columns = {name: getattr(profile.steps, name)[:count] for name in StepTimes.__dataclass_fields__}
-    return dataclasses.replace(profile, steps=StepTimes(**columns))
+    return dataclasses.replace(profile, steps=profile.steps.rows(range(count)))
 
 
 def train(rule, profile, seconds_per_step=0.1, clock=None):
@@ -46,7 +44,7 @@ class Clock:
 @pytest.mark.parametrize(("wait_s", "clear"), [(0.05, True), (0.006, True), (0.0, True)])
 def test_verdict_is_clear_when_its_interval_has_one_verdict(wait_s, clear):
     """Far from both thresholds, on each side of them."""
-    assert is_clear(diagnose(make_profile(wait_s, 0.05, 60, noise=0.05))) is clear
+    assert diagnose(make_profile(wait_s, 0.05, 60, noise=0.05)).is_clear is clear
 
 
 def test_verdict_near_a_threshold_is_not_clear():
@@ -54,13 +52,13 @@ def test_verdict_near_a_threshold_is_not_clear():
     diagnosis = diagnose(make_profile(0.0126, 0.05, 60, noise=0.4, seed=3))
     low, high = diagnosis.data_wait_interval
     assert low < 0.2 < high
-    assert not is_clear(diagnosis)
+    assert not diagnosis.is_clear
 
 
 def test_no_verdict_is_never_clear():
     """Too few steps, and a wait that is not measured."""
-    assert not is_clear(diagnose(make_profile(0.05, count=20)))
-    assert not is_clear(diagnose(make_profile(0.05, not_measured={"data_wait": "why"})))
+    assert not diagnose(make_profile(0.05, count=20)).is_clear
+    assert not diagnose(make_profile(0.05, not_measured={"data_wait": "why"})).is_clear
 
 
 def test_verdict_is_stable_after_twenty_equal_ones():

@@ -12,6 +12,7 @@ from kerasdiag.errors import ReportError
 from kerasdiag.profile import RunProfile
 from kerasdiag.report import FORMATS, renderer_for
 from kerasdiag.report.terminal import render, render_for
+from kerasdiag.step_times import CallbackTime
 
 LONG_NAME = "A" * 200
 PROFILES = {
@@ -19,11 +20,14 @@ PROFILES = {
     "partly": make_profile(0.01, 0.09, 120, noise=0.1),
     "compute_bound": make_profile(0.0005, 0.2, 120, training_input=make_input("tf-data"), gpus=(make_gpu(96.0),)),
     "not_enough": make_profile(0.1, 0.1, 12),
-    "unknown": make_profile(count=0, method=None, not_measured={"data_wait": "steps_per_execution is 4; only 1 is measured yet", "gpu": "no driver"}),
+    "unknown": make_profile(count=0, method=None, not_measured={"data_wait": "the model overrides make_train_function, so its training step is not Keras' own", "gpu": "no driver"}),
     "interrupted": make_profile(0.3, 0.05, 40, state="interrupted", remarks=("the length of this input is unknown to Keras",)),
     "unfitted": RunProfile(),
     "huge": make_profile(2000.0, 0.001, 40, training_input=make_input(class_name=LONG_NAME, n=10**12), cores=512),
     "odd_names": make_profile(0.1, 0.1, 40, training_input=make_input("other", class_name="Загрузчик[bold]")),
+    "callback_bound": make_profile(0.001, 0.05, 120, noise=0.1, callbacks_s=0.04, callbacks=(CallbackTime("ModelCheckpoint", 4.8, 0.1, keeps_model=True), CallbackTime("ProgbarLogger", 0.2))),
+    "launch_bound": make_profile(0.00001, 0.0005, 400, noise=0.1, launch_s=0.00012),
+    "mixed": make_profile(0.05, 0.05, 120, noise=0.1, callbacks_s=0.04, callbacks=(CallbackTime("Plot", 4.8, 0.1),)),
     "two_gpus": make_profile(0.0, 0.1, 100, gpus=(make_gpu(100.0), make_gpu(50.0, index=1, name="Tesla V100"))),
 }  # fmt: skip
 

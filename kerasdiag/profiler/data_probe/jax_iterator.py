@@ -7,7 +7,7 @@ from typing import Any
 
 from kerasdiag import compat
 from kerasdiag.profiler.data_probe.device_watch import DeviceWatch
-from kerasdiag.profiler.data_probe.pull_overhead import ReadyInput, price_of_conversion
+from kerasdiag.profiler.data_probe.price import ReadyInput, price_of_conversion
 from kerasdiag.profiler.data_probe.way import Recording, Way, leading_shape, say
 
 METHOD = "timed-iterator"

@@ -34,6 +34,7 @@ class StepProbe:
         recorders: Those who want the marks.
         callbacks: Times the other callbacks of the fit.
         compile_s: Seconds in which functions were traced or compiled outside of steps.
+        launch_s: Seconds that starting a step costs, None where that was not measured.
         on_step_end: Called after each step, when all callbacks have run.
         on_failure: Called with a reason if the probe has to give up; training then goes on alone.
         on_exception: Called with the exception that a step or a callback raised, before it goes on
@@ -57,6 +58,7 @@ class StepProbe:
         self.callbacks.on_batch_hook.append(self._add_callbacks)
         self.bookkeeping_s = 0.0
         self.compile_s = 0.0
+        self.launch_s: float | None = None
         self.steps = 0
         self.ran_out = False
         self.original: Any = None
@@ -149,6 +151,11 @@ class StepProbe:
         for recorder in self.recorders:
             recorder.pull_overhead_s = seconds
             recorder.exclude(spent_s)
+
+    def note_launch(self, seconds: float, spent_s: float) -> None:
+        """Note what starting a step costs, and how long it took to find out."""
+        self.launch_s = seconds
+        self.exclude(spent_s)
 
     def note_compile(self, duration_s: float) -> None:
         """Note that a function was traced or compiled outside of any step."""

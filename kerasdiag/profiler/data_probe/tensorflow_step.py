@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasdiag import compat
+from kerasdiag.profiler.data_probe.price import Price, price_of_launch, price_of_pull
 from kerasdiag.profiler.data_probe.pull_ahead import PullAhead
-from kerasdiag.profiler.data_probe.pull_overhead import PullOverhead, ready_dataset
 from kerasdiag.profiler.data_probe.sampling import Sampling
 from kerasdiag.profiler.data_probe.way import Recording, Way, leading_shape, say
 
@@ -37,6 +37,8 @@ class TensorFlowStep(Way):
         ahead = access.pulls_ahead if self._several and not self._run_eagerly else 0
         if compat.is_distributed(model):
             ahead = 0  # a distributed iterator pulls ahead by itself
+        self._launch_price_of: Callable[[Any], Price] | None = None
+        self._launch_price: Price | None = None
         self._batches = PullAhead(ahead, self._clock)
         self.sampling = Sampling(allowed=compat.may_sample(access) and not self._run_eagerly)
         self._measured_s = 0.0
@@ -78,10 +80,21 @@ class TensorFlowStep(Way):
             try:
                 compiled = self._has_compiled(one_step, batch)
                 self._probe.record(start_s, ready_s, end_s, compiled=compiled)
+                self._price_a_launch(batch, count)
                 self._consider_sampling(0.0 if compiled else end_s - start_s)
             except Exception as fault:
                 self._probe.stop_recording(f"the profiler failed in a step ({say(fault)})")
         return logs
+
+    def _price_a_launch(self, batch: Any, count: int) -> None:
+        """Take one more sample of what starting a step costs; Keras starts all steps of an execution at once."""
+        if self._launch_price is None and self._launch_price_of is not None:
+            self._launch_price, self._launch_price_of = self._launch_price_of(batch), None
+        elif self._launch_price is not None:
+            spent_s = self._launch_price.sample()
+            self._probe.note_launch(self._launch_price.seconds / count, spent_s)
+            if self._launch_price.is_known:
+                self._launch_price = None
 
     def _consider_sampling(self, step_s: float) -> None:
         steps = self._probe.steps
@@ -114,7 +127,9 @@ class TensorFlowStep(Way):
             spent_s = self._clock() - began_s
             self._probe.exclude(spent_s)
             self._probe.note_compile(spent_s)
-        self._price_pulls(lambda: PullOverhead(ready_dataset(iterator.element_spec), self._clock))
+        self._price_pulls(lambda: price_of_pull(iterator.element_spec, self._clock))
+        if not self._run_eagerly:
+            self._launch_price_of = price_of_launch(iterator.element_spec, self._clock)
         return None
 
     def _has_compiled(self, one_step: Any, batch: Any) -> bool:
@@ -140,6 +155,6 @@ class TensorFlowStep(Way):
 
     def release(self) -> None:
         """Drop model and input, and end the thread."""
-        self._one_step = self._model = None
+        self._one_step = self._model = self._launch_price = self._launch_price_of = None
         self._batches.release()
         super().release()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from kerasdiag.profiler.data_probe.pull_overhead import PullOverhead, leaves
+from kerasdiag.profiler.data_probe.price import Price, leaves
 
 # Any stands for Keras' own objects: models, iterators, batches, logs.
 
@@ -32,6 +32,9 @@ class Recording(Protocol):
     def note_pull_overhead(self, seconds: float, spent_s: float) -> None:
         """Note what asking for a batch costs, and how long it took to find out."""
 
+    def note_launch(self, seconds: float, spent_s: float) -> None:
+        """Note what starting a step costs, and how long it took to find out."""
+
     def note_compile(self, duration_s: float) -> None:
         """Note that a function was traced or compiled outside of any step."""
 
@@ -50,30 +53,27 @@ class Way(ABC):
     def __init__(self, probe: Recording) -> None:
         self._probe = probe
         self._clock = probe.clock
-        self._pull_overhead: PullOverhead | None = None
+        self._pull_price: Price | None = None
 
     @abstractmethod
     def run(self, train_function: Any, arguments: tuple[Any, ...]) -> Any:
         """Make the call ``train_function(*arguments)``, step by step on the clock; returns what it returns."""
 
-    def _price_pulls(self, make: Callable[[], PullOverhead | None]) -> None:
+    def _price_pulls(self, make: Callable[[], Price | None]) -> None:
         """Begin to price pulls, where that can be done."""
         try:
-            self._pull_overhead = make()
+            self._pull_price = make()
         except Exception as fault:
             self._stop_pricing(fault)
 
     def _price_a_pull(self) -> None:
         """Take one more sample of what asking costs; its time is nobody's."""
-        overhead = self._pull_overhead
-        if overhead is None or overhead.is_known or not self._probe.steps:
+        price = self._pull_price
+        if price is None or price.is_known or not self._probe.steps:
             return
         try:
-            began_s = self._clock()
-            overhead.sample()
-            spent_s = self._clock() - began_s
-            # More is not the price: then the training did wait.
-            self._probe.note_pull_overhead(overhead.seconds, min(spent_s, overhead.limit_s))
+            spent_s = price.sample()
+            self._probe.note_pull_overhead(price.seconds, spent_s)
         except Exception as fault:
             self._stop_pricing(fault)
 
@@ -99,8 +99,8 @@ class Way(ABC):
 
     def release(self) -> None:
         """Drop whatever keeps models, batches or threads; the fit is over."""
-        if self._pull_overhead is not None:
-            self._pull_overhead.release()
+        if self._pull_price is not None:
+            self._pull_price.release()
 
 
 def say(fault: BaseException) -> str:

@@ -1,9 +1,10 @@
-"""What it costs to ask for a batch that is already there. That is no data wait, and is taken out of it.
+"""What it costs to ask for a batch that is already there, or to start a step that computes nothing.
 
-Pulled in a tight loop such a batch costs half of what it costs between two training steps, where
-caches are cold (44 against 97 us on Keras 3.15, 43 against 130 on 3.6). On steps of half a
-millisecond the difference would make an idle pipeline look input-bound. So the price is taken
-where it is paid: just before a pull of the training, in its first steps.
+Neither is the training's own. A pull that never waits is no data wait, and is taken out of it; the start of a step is
+what a training of very short steps consists of. In a tight loop both cost half of what they cost between two training
+steps, where caches are cold (a pull 44 against 97 us on Keras 3.15, 43 against 130 on 3.6): on steps of half a
+millisecond that would make an idle pipeline look input-bound. So they are priced where they are paid: between the
+first steps of the training.
 """
 
 from __future__ import annotations
@@ -18,32 +19,33 @@ ReadyInput = Callable[[Any], Optional[Iterator[Any]]]
 SAMPLES = 12
 # Dearer than this is not the pull: then the loader's threads hold the interpreter, which is the
 # loader's doing and stays in the wait.
-LIMIT_S = 300e-6
+PULL_LIMIT_S = 300e-6
 # Where Keras hands each batch on as NumPy arrays (JAX, torch): its own work (0.6 ms here), and a copy by slow memory.
 CONVERSION_LIMIT_S = 1e-3
 COPY_BYTES_PER_S = 4e9
+LAUNCH_LIMIT_S = 1e-3
 
 
-class PullOverhead:
-    """Prices a pull from an input of the same structure that is always ready.
+class Price:
+    """Prices something that is done once per step.
 
     Keep it until the fit is over: to destroy a tf.data iterator while a Python loader is busy can
     stall the thread for many batches.
     """
 
-    def __init__(self, ready: Iterator[Any], clock: Callable[[], float], limit_s: float = LIMIT_S) -> None:
-        """Take the input.
+    def __init__(self, action: Callable[[], object], clock: Callable[[], float], limit_s: float) -> None:
+        """Do it once, for what is done only the first time.
 
         Args:
-            ready: The input that is always ready.
+            action: What is priced.
             clock: Seconds.
-            limit_s: What a pull costs at most.
+            limit_s: What it costs at most.
         """
-        self._ready: Iterator[Any] | None = ready
+        self._action: Callable[[], object] | None = action
         self._clock = clock
         self.limit_s = limit_s
         self._durations: list[float] = []
-        next(ready)
+        action()
 
     @property
     def is_known(self) -> bool:
@@ -57,18 +59,48 @@ class PullOverhead:
         return min(ordered[len(ordered) // 4], self.limit_s) if ordered else 0.0
 
     def release(self) -> None:
-        """Destroy the input, once the fit is over."""
-        self._ready = None
+        """Drop what is priced, once the fit is over."""
+        self._action = None
 
-    def sample(self) -> None:
-        """Take one sample."""
-        assert self._ready is not None, "nobody asks once the fit is over"
+    def sample(self) -> float:
+        """Take one sample; return how much of its time was the price, and not a disturbance."""
+        assert self._action is not None, "nobody asks once the fit is over"
         start_s = self._clock()
-        next(self._ready)
-        self._durations.append(self._clock() - start_s)
+        self._action()
+        duration_s = self._clock() - start_s
+        self._durations.append(duration_s)
+        return min(duration_s, self.limit_s)
 
 
-def price_of_conversion(ready_input: ReadyInput, batch: Any, clock: Callable[[], float]) -> PullOverhead | None:
+def price_of_pull(element_spec: Any, clock: Callable[[], float]) -> Price:
+    """Return what prices a pull from tf.data.
+
+    Args:
+        element_spec: Structure of ``tf.TypeSpec`` of the batches.
+        clock: Seconds.
+    """
+    ready = _ready_dataset(element_spec)
+    return Price(lambda: next(ready), clock, PULL_LIMIT_S)
+
+
+def price_of_launch(element_spec: Any, clock: Callable[[], float]) -> Callable[[Any], Price]:
+    """Return what, given a batch, prices the start of a graph that computes nothing.
+
+    Args:
+        element_spec: Structure of ``tf.TypeSpec`` of the batches.
+        clock: Seconds.
+    """
+    tensorflow = sys.modules["tensorflow"]
+
+    def nothing(_: Any) -> Any:
+        return tensorflow.zeros([])
+
+    function = tensorflow.function(nothing, input_signature=[element_spec], autograph=False)
+    function.get_concrete_function()
+    return lambda batch: Price(lambda: function(batch), clock, LAUNCH_LIMIT_S)
+
+
+def price_of_conversion(ready_input: ReadyInput, batch: Any, clock: Callable[[], float]) -> Price | None:
     """Return what prices a pull that ends in arrays of another library.
 
     Args:
@@ -80,7 +112,7 @@ def price_of_conversion(ready_input: ReadyInput, batch: Any, clock: Callable[[],
     if ready is None:
         return None
     limit_s = CONVERSION_LIMIT_S + sum(map(_num_bytes, leaves(batch))) / COPY_BYTES_PER_S
-    return PullOverhead(ready, clock, limit_s)
+    return Price(lambda: next(ready), clock, limit_s)
 
 
 def leaves(batch: Any) -> list[Any]:
@@ -96,7 +128,7 @@ def _num_bytes(array: Any) -> int:
     return int(getattr(array, "nbytes", 0) or 0)
 
 
-def ready_dataset(element_spec: Any) -> Iterator[Any]:
+def _ready_dataset(element_spec: Any) -> Iterator[Any]:
     """Return an endless tf.data iterator that never makes anybody wait.
 
     Args:

@@ -1,0 +1,141 @@
+"""What else a run shows beside its verdict: one function per finding, in the order in which they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Optional
+
+from kerasdiag.diagnosis.estimates import Estimate, ratio
+from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS
+from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
+from kerasdiag.profile import RunProfile
+
+Estimates = Mapping[str, Estimate]
+RunFinding = Callable[[RunProfile, Estimates], Optional[Finding]]
+
+CALLBACK_TAX_FRACTION = 0.05  # below it nobody would change a callback
+HIDDEN_WAIT_FRACTION = 0.05
+DRIFT_FRACTION = 0.10  # of the training time, from one epoch to the others
+BETWEEN_EPOCHS_FRACTION = 0.10
+
+
+def run_findings(profile: RunProfile, estimates: Estimates) -> tuple[Finding, ...]:
+    """Return what is worth knowing about a run, beside its verdict.
+
+    Args:
+        profile: What was measured.
+        estimates: The numbers of its diagnosis, by name.
+    """
+    found = [one for find in RUN_FINDINGS if (one := find(profile, estimates)) is not None]
+    return (*found, *_remarks(profile), *_missing(profile))
+
+
+def unequal_epochs(profile: RunProfile, estimates: Estimates) -> Finding | None:
+    """Epochs of the same fit that trained on different numbers of batches."""
+    counts = profile.epochs.steps if profile.state == "completed" else profile.epochs.steps[:-1]
+    if len(set(counts)) < 2:
+        return None
+    shown = ", ".join(map(str, counts[:6])) + (" ..." if len(counts) > 6 else "")
+    planned = profile.planned_steps_per_epoch
+    asked = f" of {planned} planned" if planned else ""
+    return Finding(
+        "unequal-epochs",
+        Severity.WARN,
+        f"The epochs trained {shown} steps{asked}: the input ended within an epoch, and what was left of it made a short "
+        "one.",
+        (Evidence(f"steps of each epoch: {shown}", Provenance.MEASURED),),
+        Remedy(
+            "Leave out steps_per_epoch, so that an epoch is one pass over the data; or give fit an input without an "
+            "end (dataset.repeat()) together with steps_per_epoch."
+        ),
+        {"least_steps": min(counts), "most_steps": max(counts)},
+    )
+
+
+def drifting_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:
+    """An epoch, mostly the first one, whose wait is not that of the others."""
+    steps = profile.steps.measured
+    by_epoch: dict[int, list[int]] = {}
+    for row, epoch in enumerate(steps.epoch):
+        by_epoch.setdefault(epoch, []).append(row)
+    waits = []
+    for epoch, rows in sorted(by_epoch.items()):
+        part = steps.rows(rows)
+        wait = ratio(part.wait_s, part.period_s) if len(rows) >= MIN_MEASURED_STEPS else None
+        if wait is not None:
+            waits.append((epoch, wait))
+    if len(waits) < 2:
+        return None
+    (first_epoch, first), (last_epoch, last) = waits[0], waits[-1]
+    if first.interval is None or last.interval is None or abs(first.value - last.value) < DRIFT_FRACTION:
+        return None
+    if first.interval[0] <= last.interval[1] and last.interval[0] <= first.interval[1]:
+        return None
+    grew = last.value > first.value
+    text = (
+        "Something slows the input down as the training goes on: memory that fills (see the peak), a processor that gets "
+        "hot or is throttled, other programs, or files that no longer fit into the page cache."
+        if grew
+        else "Later epochs find the files in memory, or a cache filled: judge the training by them. The first epoch reads "
+        "the disk, and kerasdiag doctor --data tells how fast that is."
+    )
+    return Finding(
+        "drifting-wait",
+        Severity.WARN if grew else Severity.INFO,
+        f"The wait {'grew' if grew else 'fell'} from {first.value:.0%} of the time in epoch {first_epoch + 1} to "
+        f"{last.value:.0%} in epoch {last_epoch + 1}.",
+        (Evidence("steps of each epoch, with their intervals apart", Provenance.MEASURED),),
+        Remedy(text),
+        {"first_fraction": first.value, "last_fraction": last.value},
+    )
+
+
+def callback_tax(profile: RunProfile, estimates: Estimates) -> Finding | None:
+    """Callbacks that take more than anybody expects, but are not the verdict."""
+    share = estimates.get("callback_fraction")
+    if share is None or not CALLBACK_TAX_FRACTION <= share.value < CALLBACK_BOUND_FRACTION:
+        return None
+    parts = ", ".join(f"{one.name} {one.batch_s + one.epoch_s:.1f} s" for one in profile.callbacks[:3])
+    return Finding(
+        "callback-tax",
+        Severity.INFO,
+        f"{share.value:.1%} of the training time went into callbacks: {parts}.",
+        (Evidence("time between two callbacks of Keras' loops over them", Provenance.MEASURED),),
+        Remedy("Have the dearest one work less often: every n-th batch, or once per epoch."),
+        {"callback_fraction": share.value},
+    )
+
+
+def hidden_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:
+    """Waits that cost nothing for now, but will when the step gets faster."""
+    share = estimates.get("hidden_wait_fraction")
+    if share is None or share.value < HIDDEN_WAIT_FRACTION:
+        return None
+    return Finding(
+        "hidden-wait",
+        Severity.INFO,
+        f"For another {share.value:.0%} of the time the next batch was asked for while the device still computed the step "
+        "before. That costs nothing now; a faster step would show it.",
+        (
+            Evidence(
+                "whether the outputs of the step before were there when the batch was asked for", Provenance.MEASURED
+            ),
+        ),
+        None,
+        {"hidden_wait_fraction": share.value},
+    )
+
+
+def _remarks(profile: RunProfile) -> Iterator[Finding]:
+    unsure = {gpu.not_measured["visible"] for gpu in profile.gpus if "visible" in gpu.not_measured}
+    for remark in (*profile.remarks, *sorted(unsure)):
+        yield Finding("remark", Severity.INFO, remark)
+
+
+def _missing(profile: RunProfile) -> Iterator[Finding]:
+    for what, why in profile.not_measured.items():
+        if what not in ("data_wait", "gpu"):
+            yield Finding("not-measured", Severity.INFO, f"{what.replace('_', ' ')} was not measured: {why}")
+
+
+RUN_FINDINGS: tuple[RunFinding, ...] = (unequal_epochs, drifting_wait, callback_tax, hidden_wait)

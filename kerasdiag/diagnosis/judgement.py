@@ -1,0 +1,211 @@
+"""From what was measured to a judgement. Values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kerasdiag.diagnosis.confidence import Confidence, confidence_in
+from kerasdiag.diagnosis.estimates import Estimate, ratio
+from kerasdiag.diagnosis.findings import run_findings
+from kerasdiag.diagnosis.gpu_share import gpu_utilization
+from kerasdiag.diagnosis.statement import state
+from kerasdiag.diagnosis.time_spent import TimeSpent, time_spent
+from kerasdiag.diagnosis.verdict import MIN_MEASURED_STEPS, Shares, Verdict, judge
+from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
+from kerasdiag.next_step import next_step
+from kerasdiag.profile import RunProfile
+from kerasdiag.step_times import StepTimes
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The judgement of one profile.
+
+    Attributes:
+        verdict: What limits the training.
+        statement: Verdict, number, therefore: one sentence.
+        data_wait_fraction: Share of the training time that was visible data wait (0-1); None
+            when it was not measured.
+        data_wait_interval: Its 95 % interval (low, high), or None.
+        speedup_if_fixed: How many times faster the training runs if no batch is waited for.
+        measured_steps: Steps the numbers come from.
+        mean_step_s: Mean step period in seconds, wait included.
+        mean_wait_s: Mean visible data wait per step in seconds.
+        gpu_utilization_percent: Mean ``utilization.gpu`` of the busiest visible GPU over the
+            measured steps (0-100), or None.
+        gpu_not_measured: Why there is no GPU number, or None.
+        findings: What follows, the verdict's own finding first.
+        profile: What was judged.
+        confidence: How sure the verdict is, and why.
+        is_clear: Whether both ends of the interval give the same verdict.
+        estimates: Numbers with their 95 % intervals, by name: ``data_wait_fraction``, ``hidden_wait_fraction``,
+            ``callback_fraction`` and ``launch_fraction`` (shares of the training time, 0-1), ``waited_fraction`` (share
+            of the batches that were waited for, 0-1), ``mean_step_s``, ``mean_wait_s`` (seconds). Those that were
+            measured.
+        time_spent: Where the time of the whole fit went, or None.
+    """
+
+    verdict: Verdict
+    statement: str
+    data_wait_fraction: float | None
+    data_wait_interval: tuple[float, float] | None
+    speedup_if_fixed: float | None
+    measured_steps: int
+    mean_step_s: float | None
+    mean_wait_s: float | None
+    gpu_utilization_percent: float | None
+    gpu_not_measured: str | None
+    findings: tuple[Finding, ...]
+    profile: RunProfile
+    confidence: Confidence
+    is_clear: bool = False
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    time_spent: TimeSpent | None = None
+
+    @property
+    def next_step(self) -> Remedy | None:
+        """What to type next, or None where nothing needs doing."""
+        return self.findings[0].remedy if self.findings else None
+
+    def to_dict(self) -> dict[str, Any]:  # Any: JSON values
+        """Return the judgement without the profile, ready for JSON."""
+        interval = self.data_wait_interval
+        return {
+            "verdict": str(self.verdict),
+            "statement": self.statement,
+            "confidence": self.confidence.to_dict(),
+            "data_wait_fraction": self.data_wait_fraction,
+            "data_wait_interval": list(interval) if interval else None,
+            "speedup_if_fixed": self.speedup_if_fixed,
+            "measured_steps": self.measured_steps,
+            "mean_step_s": self.mean_step_s,
+            "mean_wait_s": self.mean_wait_s,
+            "estimates": {name: one.to_dict() for name, one in self.estimates.items()},
+            "time_spent": self.time_spent and self.time_spent.to_dict(),
+            "gpu_utilization_percent": self.gpu_utilization_percent,
+            "gpu_not_measured": self.gpu_not_measured,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+
+def diagnose(profile: RunProfile) -> Diagnosis:
+    """Judge a profile. Equal profiles give equal diagnoses.
+
+    ``data_wait_fraction`` is the sum of the visible waits over the sum of the step periods, not a
+    ratio of medians: a loader that delivers in bursts makes few steps wait long.
+    """
+    steps = profile.steps.measured
+    spent = time_spent(profile)
+    estimates = _estimate(profile, steps, spent)
+    wait = estimates.get("data_wait_fraction")
+    fraction = wait.value if wait else None
+    interval = wait.interval if wait else None
+    reason = _why_no_verdict(profile, fraction, steps.num_steps)
+    shares = _shares(estimates)
+    verdict = reason.verdict if reason else judge(shares)
+    is_clear = False
+    if reason is None and interval is not None:
+        is_clear = all(judge(replace(shares, data_wait=end)) is verdict for end in interval)
+    speedup = 1 / max(1 - fraction, 0.001) if fraction is not None else None
+    utilization, gpu_reason = gpu_utilization(profile)
+    statement = state(verdict, reason.text if reason else "", estimates, profile, speedup)
+    return Diagnosis(
+        verdict=verdict,
+        statement=statement,
+        data_wait_fraction=fraction,
+        data_wait_interval=interval,
+        speedup_if_fixed=speedup,
+        measured_steps=steps.num_steps,
+        mean_step_s=_value(estimates, "mean_step_s"),
+        mean_wait_s=_value(estimates, "mean_wait_s"),
+        gpu_utilization_percent=utilization,
+        gpu_not_measured=gpu_reason,
+        findings=(
+            _verdict_finding(profile, verdict, statement, speedup, utilization),
+            *run_findings(profile, estimates),
+        ),
+        profile=profile,
+        confidence=confidence_in(verdict, is_clear=is_clear, utilization_percent=utilization, profile=profile),
+        is_clear=is_clear,
+        estimates=estimates,
+        time_spent=spent,
+    )
+
+
+def _value(estimates: Mapping[str, Estimate], name: str) -> float | None:
+    return estimates[name].value if name in estimates else None
+
+
+def _estimate(profile: RunProfile, steps: StepTimes, spent: TimeSpent | None) -> dict[str, Estimate]:
+    found = {
+        "data_wait_fraction": ratio(steps.wait_s, steps.period_s),
+        "mean_step_s": ratio(steps.period_s, steps.steps),
+        "mean_wait_s": ratio(steps.wait_s, steps.steps),
+    }
+    if steps.callbacks_s:
+        found["hidden_wait_fraction"] = ratio(steps.hidden_wait_s, steps.period_s)
+        found["waited_fraction"] = ratio(steps.waited_steps, steps.steps)
+        found["callback_fraction"] = _callbacks(steps, spent)
+    if profile.launch_s is not None:
+        found["launch_fraction"] = ratio([profile.launch_s * count for count in steps.steps], steps.period_s)
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+
+def _callbacks(steps: StepTimes, spent: TimeSpent | None) -> Estimate | None:
+    """Share of callbacks: those of each step by the measured steps, those between epochs by the whole fit."""
+    of_steps = ratio(steps.callbacks_s, steps.period_s)
+    if of_steps is None or spent is None:
+        return of_steps
+    training_s = spent.total_s - spent.validation_s - spent.compile_s - spent.verdicts_s
+    whole = (spent.callbacks_s + spent.checkpoint_s) / training_s if training_s > 0 else 0.0
+    between = max(0.0, whole - of_steps.value)
+    interval = of_steps.interval and (of_steps.interval[0] + between, of_steps.interval[1] + between)
+    return Estimate(of_steps.value + between, interval)
+
+
+def _shares(estimates: Mapping[str, Estimate]) -> Shares:
+    return Shares(
+        data_wait=_value(estimates, "data_wait_fraction") or 0.0,
+        callbacks=_value(estimates, "callback_fraction") or 0.0,
+        launch=_value(estimates, "launch_fraction") or 0.0,
+    )
+
+
+@dataclass(frozen=True)
+class _NoVerdict:
+    verdict: Verdict
+    text: str
+
+
+def _why_no_verdict(profile: RunProfile, fraction: float | None, count: int) -> _NoVerdict | None:
+    if profile.state == "not-started":
+        reason = profile.not_measured.get("data_wait", "no training has run with this profiler yet")
+        return _NoVerdict(Verdict.NOT_ENOUGH_DATA, reason)
+    if "data_wait" in profile.not_measured:
+        return _NoVerdict(Verdict.UNKNOWN, profile.not_measured["data_wait"])
+    if count < MIN_MEASURED_STEPS or fraction is None:
+        reason = f"{count} steps were measured after warm-up and {MIN_MEASURED_STEPS} are needed"
+        return _NoVerdict(Verdict.NOT_ENOUGH_DATA, reason)
+    return None
+
+
+_SEVERITY = {
+    Verdict.INPUT_BOUND: Severity.ERROR,
+    Verdict.MIXED: Severity.ERROR,
+    Verdict.PARTLY_INPUT_BOUND: Severity.WARN,
+    Verdict.CALLBACK_BOUND: Severity.WARN,
+    Verdict.LAUNCH_BOUND: Severity.WARN,
+}
+
+
+def _verdict_finding(
+    profile: RunProfile, verdict: Verdict, statement: str, speedup: float | None, utilization: float | None
+) -> Finding:
+    evidence = [Evidence(f"measured by {profile.method}", Provenance.MEASURED)] if profile.method else []
+    if utilization is not None:
+        said = f"GPU utilization {utilization:.0f} % (mean over the measured steps)"
+        evidence.append(Evidence(said, Provenance.MEASURED))
+    remedy = next_step(str(verdict), profile, speedup)
+    return Finding(str(verdict), _SEVERITY.get(verdict, Severity.INFO), statement, tuple(evidence), remedy)
