@@ -26,11 +26,14 @@ def ready_input(fit: FitCall, access: StepAccess) -> Callable[[Any], Iterator[An
     if adapter.__name__ != "TFDatasetAdapter":
         return None
 
-    def make(batch: Any) -> Iterator[Any]:
+    def make(batch: Any) -> Any:
         tensorflow = sys.modules["tensorflow"]
         with tensorflow.device("CPU:0"):
             ready: Any = adapter(tensorflow.data.Dataset.from_tensors(_zeros(batch)).repeat().prefetch(2))
-        return iter(ready.get_jax_iterator() if access.backend == "jax" else ready.get_torch_dataloader())
+        if access.backend == "jax":
+            return iter(ready.get_jax_iterator())
+        with sys.modules["torch"].random.fork_rng(devices=[]):  # a DataLoader draws a seed from the global stream
+            return iter(ready.get_torch_dataloader())
 
     return make
 
