@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Optional  # Optional: Python 3.9 cannot evaluate "X | None", and the JSON reader does
 
 from kerasdiag import profile_json
+from kerasdiag.environment.window import MachineWindow
 from kerasdiag.input_identity import InputIdentity
+from kerasdiag.stage_timing import InputStages
 from kerasdiag.step_times import CallbackTime, EpochTimes, StepTimes
 
 SCHEMA_VERSION = 1
@@ -100,6 +102,8 @@ class RunProfile:
         epochs: What lies between the steps: epoch boundaries, validation, checkpoints.
         callbacks: What each callback cost, the dearest first; the profiler itself is not among them.
         compile_s: Seconds in which steps were traced and compiled, None where that was not measured.
+        input_stages: What the stages of the training input cost, None where they were not taken apart.
+        machine: What the machine did to this process during the fit, None where nobody looked.
         launch_s: What starting one step costs, however little it computes, in seconds; None where that was not measured.
     """
 
@@ -128,6 +132,8 @@ class RunProfile:
     callbacks: tuple[CallbackTime, ...] = field(default=(), metadata=profile_json.ADDED_LATER)
     compile_s: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
     launch_s: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
+    input_stages: Optional[InputStages] = field(default=None, metadata=profile_json.ADDED_LATER)
+    machine: Optional[MachineWindow] = field(default=None, metadata=profile_json.ADDED_LATER)
 
     def to_json(self, **sections: Any) -> str:  # Any: whatever JSON can hold
         """Return the profile as JSON text.

@@ -12,7 +12,9 @@ from builders import make_epochs, make_gpu, make_input, make_profile, make_steps
 from kerasdiag.diagnosis import Verdict, diagnose
 from kerasdiag.diagnosis.advice import explain_verdict
 from kerasdiag.diagnosis.estimates import ratio
+from kerasdiag.environment.window import MachineWindow
 from kerasdiag.profile import RunProfile
+from kerasdiag.stage_timing import InputStages, StageTime
 from kerasdiag.step_times import EpochTimes, StepTimes
 
 # Shares of the training time. Where several are a fifth or more the verdict is mixed.
@@ -218,6 +220,79 @@ def test_hidden_wait_is_told_and_not_counted():
     assert diagnosis.verdict is Verdict.COMPUTE_BOUND
     assert "hidden-wait" in [finding.code for finding in diagnosis.findings]
     assert diagnosis.time_spent.hidden_wait_s == pytest.approx(1.8)
+
+
+@pytest.mark.parametrize(("share", "found"), [(None, False), (0.10, False), (0.11, True), (0.9, True)])
+def test_a_quota_is_named_before_any_repair(share, found):
+    """More than a tenth of the periods: the next step is the quota, and the repair comes after."""
+    diagnosis = diagnose(make_profile(0.1, 0.1, 60, machine=MachineWindow(10.0, throttled_fraction=share)))
+    assert ([one.code for one in diagnosis.findings][1:2] == ["throttled"]) is found
+    assert ("quota" in diagnosis.next_step.text) is found
+    if found:
+        assert "autofix" in diagnosis.findings[1].remedy.text
+
+
+def test_memory_that_is_nearly_full():
+    """A peak of 95 % of what the container may hold."""
+    full, half = (
+        MachineWindow(10.0, peak_memory_bytes=int(share * 2**30), memory_limit_bytes=2**30) for share in (0.95, 0.5)
+    )
+    assert "memory-nearly-full" in codes(make_profile(machine=full))
+    assert "memory-nearly-full" not in codes(make_profile(machine=half))
+
+
+STAGES = InputStages(
+    "image",
+    "sampled rows",
+    (StageTime("reading", 0.001, 0.0001), StageTime("decoding", 0.003, 0.003), StageTime("affine", 0.006, 0.006)),
+    64,
+)
+
+
+def test_the_slowest_stage_of_an_input_is_named():
+    """With its share, where the training waits; nobody asks where it does not."""
+    finding = next(
+        one for one in diagnose(make_profile(0.1, 0.1, 60, input_stages=STAGES)).findings if one.code == "slowest-stage"
+    )
+    assert finding.message == "Of the 10 ms that an image takes, affine is 60%, decoding 30%, reading 10%."
+    assert finding.numbers["affine_s"] == 0.006
+    assert "slowest-stage" not in codes(make_profile(0.0, 0.1, 60, input_stages=STAGES))
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ((StageTime("reading", 0.01, 0.001), StageTime("decoding", 0.003, 0.003)), "doctor --data"),
+        ((StageTime("preprocessing_function", 0.01, 0.01),), "layer of the model"),
+        ((StageTime("standardizing", 0.01, 0.01),), "Rescaling"),
+        ((StageTime("decoding", 0.01, 0.01),), None),  # the next step is autofix anyway
+    ],
+)
+def test_each_stage_has_its_remedy(stages, said):
+    """What the slow stage needs, where the next step does not say it."""
+    profile = make_profile(0.1, 0.1, 60, input_stages=InputStages("image", "sampled rows", stages, 64))
+    remedy = next(one for one in diagnose(profile).findings if one.code == "slowest-stage").remedy
+    assert (said is None and remedy is None) or said in " ".join((remedy.text, *remedy.code))
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        (StageTime("Map", 0.01), "num_parallel_calls"),
+        (StageTime("ParallelMapV2", 0.01, None, 2), "2 of 8 cores"),
+        (StageTime("ParallelMapV2", 0.01, None, 8), "cache"),
+        (StageTime("TFRecord", 0.01), "interleave"),
+        (StageTime("Generator", 0.01), "one core"),
+    ],
+)
+def test_what_was_measured_of_a_pipeline_decides_the_next_step(stage, said):
+    """Its form alone would name the first operation that looks wrong."""
+    data = make_input("tf-data", pipeline=("TensorSlice", "Map", "Batch"))
+    profile = make_profile(
+        0.1, 0.1, 60, training_input=data, input_stages=InputStages("batch", "tf.data model", (stage,), 30)
+    )
+    remedy = diagnose(profile).next_step
+    assert said in " ".join((remedy.text, *remedy.code))
 
 
 @pytest.mark.parametrize("verdict", Verdict)

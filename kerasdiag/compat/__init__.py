@@ -4,7 +4,7 @@ No other room asks for a version. Nothing here imports Keras or TensorFlow: whoe
 loaded them already, and they are taken from ``sys.modules``.
 """
 
-from kerasdiag.compat.batches import is_end_of_input, ready_input, work_in_flight
+from kerasdiag.compat.batches import is_end_of_input, queued_batches, ready_input, work_in_flight
 from kerasdiag.compat.inputs import (
     adds_prefetch,
     computes_on_accelerator,
@@ -78,6 +78,7 @@ __all__ = [
     "keras_package",
     "may_sample",
     "one_step_function",
+    "queued_batches",
     "ready_input",
     "single_step_function",
     "software_versions",

@@ -17,6 +17,27 @@ def is_end_of_input(error: BaseException) -> bool:
     return isinstance(error, StopIteration) or type(error).__name__ == "OutOfRangeError"
 
 
+def queued_batches(fit: FitCall) -> Callable[[], int | None] | None:
+    """Return what counts the batches that lie ready in the queue of Keras' workers; None where there is none.
+
+    The queue holds what was ordered, done or not. Keras 3 calls it ``future_queue`` from 3.6 on, and ``queue`` before.
+    """
+    adapter = getattr(fit.arguments.get("epoch_iterator"), "data_adapter", None)
+    if adapter is None:
+        adapter = getattr(fit.arguments.get("data_handler"), "_adapter", None)  # Keras 2
+    if not hasattr(adapter, "enqueuer") and not hasattr(adapter, "_enqueuer"):
+        return None
+
+    def count() -> int | None:
+        enqueuer = getattr(adapter, "enqueuer", None) or getattr(adapter, "_enqueuer", None)
+        orders = getattr(enqueuer, "future_queue", None) or getattr(enqueuer, "queue", None)
+        if orders is None:
+            return None
+        return sum(1 for one in list(orders.queue) if one.ready())
+
+    return count
+
+
 def ready_input(fit: FitCall, access: StepAccess) -> Callable[[Any], Iterator[Any] | None] | None:
     """Return what makes, from a batch, an input of such batches that is always ready; None where that is not known.
 

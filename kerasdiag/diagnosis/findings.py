@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Optional
 
 from kerasdiag.diagnosis.estimates import Estimate, ratio
-from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS
+from kerasdiag.diagnosis.stages import slowest_stage
+from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS, PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.profile import RunProfile
 
@@ -16,7 +17,8 @@ RunFinding = Callable[[RunProfile, Estimates], Optional[Finding]]
 CALLBACK_TAX_FRACTION = 0.05  # below it nobody would change a callback
 HIDDEN_WAIT_FRACTION = 0.05
 DRIFT_FRACTION = 0.10  # of the training time, from one epoch to the others
-BETWEEN_EPOCHS_FRACTION = 0.10
+THROTTLED_FRACTION = 0.10  # of the periods of a quota
+MEMORY_FRACTION = 0.90  # of what the container may hold
 
 
 def run_findings(profile: RunProfile, estimates: Estimates) -> tuple[Finding, ...]:
@@ -126,6 +128,49 @@ def hidden_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:
     )
 
 
+def guilty_stage(profile: RunProfile, estimates: Estimates) -> Finding | None:
+    """The stage that takes most of an input's time, where the training waits for it."""
+    wait = estimates.get("data_wait_fraction")
+    return slowest_stage(profile) if wait is not None and wait.value >= PARTLY_INPUT_BOUND_FRACTION else None
+
+
+def throttled(profile: RunProfile, estimates: Estimates) -> Finding | None:
+    """A quota of the container that stopped the process while it trained."""
+    share = profile.machine.throttled_fraction if profile.machine is not None else None
+    if share is None or share <= THROTTLED_FRACTION:
+        return None
+    return Finding(
+        "throttled",
+        Severity.WARN,
+        f"The CPU quota of this container stopped the process in {share:.0%} of its periods while it trained.",
+        (Evidence("nr_throttled and nr_periods in cpu.stat of its cgroup", Provenance.MEASURED),),
+        Remedy(
+            "Raise the quota before any repair, and profile again; or ask for as many threads as it allows:",
+            ("docker run --cpus=N ...  # in Kubernetes: resources.limits.cpu",),
+        ),
+        {"throttled_fraction": share},
+    )
+
+
+def memory_nearly_full(profile: RunProfile, estimates: Estimates) -> Finding | None:
+    """A peak that leaves little of what the container may hold."""
+    machine = profile.machine
+    if machine is None or not machine.peak_memory_bytes or not machine.memory_limit_bytes:
+        return None
+    share = machine.peak_memory_bytes / machine.memory_limit_bytes
+    if share < MEMORY_FRACTION:
+        return None
+    return Finding(
+        "memory-nearly-full",
+        Severity.WARN,
+        f"The process held {machine.peak_memory_bytes / 2**30:.1f} of the {machine.memory_limit_bytes / 2**30:.1f} GiB that "
+        "its container may hold: a little more, and it is killed.",
+        (Evidence("the peak of the process and the limit of its cgroup", Provenance.MEASURED),),
+        Remedy("Smaller shuffle buffers and fewer workers hold fewer images; or raise the limit."),
+        {"peak_memory_bytes": machine.peak_memory_bytes, "memory_limit_bytes": machine.memory_limit_bytes},
+    )
+
+
 def _remarks(profile: RunProfile) -> Iterator[Finding]:
     unsure = {gpu.not_measured["visible"] for gpu in profile.gpus if "visible" in gpu.not_measured}
     for remark in (*profile.remarks, *sorted(unsure)):
@@ -138,4 +183,12 @@ def _missing(profile: RunProfile) -> Iterator[Finding]:
             yield Finding("not-measured", Severity.INFO, f"{what.replace('_', ' ')} was not measured: {why}")
 
 
-RUN_FINDINGS: tuple[RunFinding, ...] = (unequal_epochs, drifting_wait, callback_tax, hidden_wait)
+RUN_FINDINGS: tuple[RunFinding, ...] = (
+    throttled,
+    guilty_stage,
+    memory_nearly_full,
+    unequal_epochs,
+    drifting_wait,
+    callback_tax,
+    hidden_wait,
+)

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kerasdiag.diagnosis.confidence import Confidence, confidence_in
-from kerasdiag.diagnosis.estimates import Estimate, ratio
+from kerasdiag.diagnosis.estimates import Estimate, Ratios
 from kerasdiag.diagnosis.findings import run_findings
 from kerasdiag.diagnosis.gpu_share import gpu_utilization
 from kerasdiag.diagnosis.statement import state
 from kerasdiag.diagnosis.time_spent import TimeSpent, time_spent
 from kerasdiag.diagnosis.verdict import MIN_MEASURED_STEPS, Shares, Verdict, judge
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
+from kerasdiag.input_identity import TF_DATA
 from kerasdiag.next_step import next_step
 from kerasdiag.profile import RunProfile
 from kerasdiag.step_times import StepTimes
@@ -122,10 +123,7 @@ def diagnose(profile: RunProfile) -> Diagnosis:
         mean_wait_s=_value(estimates, "mean_wait_s"),
         gpu_utilization_percent=utilization,
         gpu_not_measured=gpu_reason,
-        findings=(
-            _verdict_finding(profile, verdict, statement, speedup, utilization),
-            *run_findings(profile, estimates),
-        ),
+        findings=_findings(profile, _verdict_finding(profile, verdict, statement, speedup, utilization), estimates),
         profile=profile,
         confidence=confidence_in(verdict, is_clear=is_clear, utilization_percent=utilization, profile=profile),
         is_clear=is_clear,
@@ -139,23 +137,23 @@ def _value(estimates: Mapping[str, Estimate], name: str) -> float | None:
 
 
 def _estimate(profile: RunProfile, steps: StepTimes, spent: TimeSpent | None) -> dict[str, Estimate]:
+    ratios = Ratios(len(steps))
     found = {
-        "data_wait_fraction": ratio(steps.wait_s, steps.period_s),
-        "mean_step_s": ratio(steps.period_s, steps.steps),
-        "mean_wait_s": ratio(steps.wait_s, steps.steps),
+        "data_wait_fraction": ratios.of(steps.wait_s, steps.period_s),
+        "mean_step_s": ratios.of(steps.period_s, steps.steps),
+        "mean_wait_s": ratios.of(steps.wait_s, steps.steps),
     }
     if steps.callbacks_s:
-        found["hidden_wait_fraction"] = ratio(steps.hidden_wait_s, steps.period_s)
-        found["waited_fraction"] = ratio(steps.waited_steps, steps.steps)
-        found["callback_fraction"] = _callbacks(steps, spent)
+        found["hidden_wait_fraction"] = ratios.of(steps.hidden_wait_s, steps.period_s)
+        found["waited_fraction"] = ratios.of(steps.waited_steps, steps.steps)
+        found["callback_fraction"] = _with_epochs(ratios.of(steps.callbacks_s, steps.period_s), spent)
     if profile.launch_s is not None:
-        found["launch_fraction"] = ratio([profile.launch_s * count for count in steps.steps], steps.period_s)
+        found["launch_fraction"] = ratios.of([profile.launch_s * count for count in steps.steps], steps.period_s)
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
-def _callbacks(steps: StepTimes, spent: TimeSpent | None) -> Estimate | None:
+def _with_epochs(of_steps: Estimate | None, spent: TimeSpent | None) -> Estimate | None:
     """Share of callbacks: those of each step by the measured steps, those between epochs by the whole fit."""
-    of_steps = ratio(steps.callbacks_s, steps.period_s)
     if of_steps is None or spent is None:
         return of_steps
     training_s = spent.total_s - spent.validation_s - spent.compile_s - spent.verdicts_s
@@ -198,6 +196,26 @@ _SEVERITY = {
     Verdict.CALLBACK_BOUND: Severity.WARN,
     Verdict.LAUNCH_BOUND: Severity.WARN,
 }
+
+
+def _findings(profile: RunProfile, first: Finding, estimates: Mapping[str, Estimate]) -> tuple[Finding, ...]:
+    """The verdict's own, and the others. A quota that stops the process is to be mended before all else."""
+    others = run_findings(profile, estimates)
+    data = profile.training_input
+    guilty = next((one for one in others if one.code == "slowest-stage"), None)
+    if (
+        guilty is not None
+        and first.remedy is not None
+        and data is not None
+        and data.kind == TF_DATA
+        and not data.repaired
+    ):
+        # What was measured of a pipeline knows more than its form does.
+        first = replace(first, remedy=guilty.remedy)
+        others = tuple(replace(one, remedy=None) if one is guilty else one for one in others)
+    if others and others[0].code == "throttled" and first.code != Verdict.UNKNOWN.value:
+        return (replace(first, remedy=others[0].remedy), replace(others[0], remedy=first.remedy), *others[1:])
+    return (first, *others)
 
 
 def _verdict_finding(

@@ -42,22 +42,31 @@ def watch_pressure(root: Path = Path("/"), sleep: Callable[[float], object] = ti
         root: Where ``/proc`` and ``/sys`` are found.
         sleep: Waits between the two readings; tests change the files in it.
     """
-    begin, before = time.monotonic(), _Counters(root)
+    begin, before = time.monotonic(), Counters(root)
     sleep(WATCH_S)
-    after = _Counters(root)
+    after = Counters(root)
     return PressureFacts(
         watched_s=time.monotonic() - begin,
-        throttled=_share(before.throttled, after.throttled),
-        throttled_ever=_share((0, 0), after.throttled),
-        steal=_share(before.cpu, after.cpu),
+        throttled=share_between(before.throttled, after.throttled),
+        throttled_ever=share_between((0, 0), after.throttled),
+        steal=share_between(before.cpu, after.cpu),
         stalled=_stalled(root),
         swapped_pages=None if None in (before.swapped, after.swapped) else after.swapped - before.swapped,  # type: ignore[operator]
         oom_kills=_oom_kills(root),
     )
 
 
-class _Counters:
-    """Numbers that only grow: (what counts, out of how much)."""
+class Counters:
+    """Numbers that only grow: (what counts, out of how much), None where the system does not tell.
+
+    Attributes:
+        throttled: Periods of a CPU quota in which the group was stopped.
+        cpu: Ticks of the processor that its hypervisor gave to others.
+        swapped: Pages moved to or from the swap, a plain number.
+
+    Args:
+        root: Where ``/proc`` and ``/sys`` are found.
+    """
 
     def __init__(self, root: Path) -> None:
         self.throttled = _throttled(root)
@@ -65,7 +74,8 @@ class _Counters:
         self.swapped = _swapped(root)
 
 
-def _share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
+def share_between(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
+    """Return which share of what passed between two readings counts, None where nothing passed or nobody tells."""
     if before is None or after is None or after[1] <= before[1]:
         return None
     return min(1.0, max(0.0, (after[0] - before[0]) / (after[1] - before[1])))

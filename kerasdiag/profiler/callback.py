@@ -225,6 +225,7 @@ class BottleneckProfiler:
         if not is_first and not measurement.has_time_for_a_verdict:
             return  # very many very short epochs
         self._has_verdict = self._has_verdict or is_first
+        measurement.look_at_input()
         diagnosis = self.diagnosis
         self._publisher.announce(diagnosis)
         self._publisher.remember(diagnosis)
@@ -240,10 +241,11 @@ class BottleneckProfiler:
         uncaught = getattr(sys, "last_type", None)
         self._conclude("interrupted", show_panel=uncaught is not None and issubclass(uncaught, KeyboardInterrupt))
 
-    def _conclude(self, state: str, *, show_panel: bool = True) -> None:
+    def _conclude(self, state: str, *, show_panel: bool = True, is_wanted: bool = False) -> None:
+        """Finish; take a slow input apart where somebody will see the result, now or later (``is_wanted``)."""
         if self._measurement is None:
             return
-        self._measurement.finish(state)
+        self._measurement.finish(state, take_input_apart=show_panel or is_wanted)
         diagnosis = self.diagnosis
         self._publisher.remember(diagnosis)
         if show_panel:

@@ -169,12 +169,12 @@ class FitProfiler(BottleneckProfiler):
 
     def _end(self, why: str) -> NoReturn:
         try:
-            self._conclude("interrupted", show_panel=False)
+            self._conclude("interrupted", show_panel=False, is_wanted=True)
         finally:
             self._every_fit.end(self.diagnosis, why)
 
-    def _conclude(self, state: str, *, show_panel: bool = True) -> None:
-        super()._conclude(state, show_panel=show_panel)
+    def _conclude(self, state: str, *, show_panel: bool = True, is_wanted: bool = False) -> None:
+        super()._conclude(state, show_panel=show_panel, is_wanted=is_wanted)
         if self._measurement is not None:
             self._every_fit.last = self.diagnosis
 

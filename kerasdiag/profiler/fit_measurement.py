@@ -13,13 +13,16 @@ from typing import Any
 
 import kerasdiag
 from kerasdiag import compat
+from kerasdiag.diagnosis import PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.environment.cores import usable_cores
 from kerasdiag.environment.process_rank import process_rank
+from kerasdiag.environment.window import MachineWindow, WindowWatch
 from kerasdiag.fit_call import FitCall, find_fit_call
 from kerasdiag.input_identity import InputIdentity, identify_input
 from kerasdiag.profile import RunProfile
 from kerasdiag.profiler.data_probe.probe import StepProbe
 from kerasdiag.profiler.gpu import GpuSampler
+from kerasdiag.profiler.input_stages.blame import StageBlame
 from kerasdiag.profiler.recorder import StepRecorder
 from kerasdiag.step_times import CallbackTime
 
@@ -58,6 +61,7 @@ class FitMeasurement:
         self._state = "running"
         self._end_s: float | None = None
         self._callbacks: tuple[CallbackTime, ...] | None = None  # once the fit is over
+        self._machine: MachineWindow | None = None  # the same
         self._validation_s = 0.0
         self._verdicts_s = 0.0
         self._validation_began_s: float | None = None
@@ -72,6 +76,8 @@ class FitMeasurement:
         self._frame = fit.frame if fit is not None else None
         facts = self._collect_facts(model, params, fit.arguments if fit is not None else {})
         self._facts = dataclasses.replace(facts, attached=attached)
+        self._window = WindowWatch()
+        self._blame = self._look_out_for_stages(fit, facts.training_input)
         self._attach(model, fit)
         # Keras drops its callback container with the fit, however that ended; at the latest this
         # runs when the interpreter exits. It is how a Ctrl-C inside Keras' own code is noticed.
@@ -120,16 +126,19 @@ class FitMeasurement:
         else:
             self.recorder.end_epoch()
 
-    def finish(self, state: str) -> None:
+    def finish(self, state: str, *, take_input_apart: bool = False) -> None:
         """Stop measuring. Does nothing the second time.
 
         Args:
             state: ``"completed"`` or ``"interrupted"``.
+            take_input_apart: Whether to spend up to two seconds on which stage of a slow input is to blame.
         """
         if self._state == "running":
             self._state = state
             self._end_steps()
             self._end_s = self._clock()
+            self._machine = self._window.look()
+            self.look_at_input()
         if self._end_of_fit is not None:
             self._end_of_fit.detach()
         if self.probe is not None:
@@ -139,6 +148,28 @@ class FitMeasurement:
             self.probe.remove_listener(self.recorder)
             self.probe.forget_model()
         self._gpu.stop()
+        if take_input_apart and self._waits():
+            self._guard("input_stages", self._blame.conclude)
+        self._blame.release()
+
+    def look_at_input(self) -> None:
+        """Read what the input tells of itself, which takes milliseconds."""
+        if self.probe is not None:
+            iterator = self.probe.pipeline()
+            self._guard("input_stages", lambda: self._blame.look(iterator))
+
+    def _waits(self) -> bool:
+        steps = self.recorder.step_times().measured
+        return sum(steps.wait_s) >= PARTLY_INPUT_BOUND_FRACTION * sum(steps.period_s) > 0
+
+    def _guard(self, what: str, action: Callable[[], str | None]) -> None:
+        """Do something of our own; what it says, or raises, is why something was not measured."""
+        try:
+            why = action()
+        except Exception as fault:
+            why = f"{type(fault).__name__}: {fault}".splitlines()[0]
+        if why is not None:
+            self.note_not_measured(what, why)
 
     @property
     def has_time_for_a_verdict(self) -> bool:
@@ -177,6 +208,8 @@ class FitMeasurement:
             callbacks=self._callback_times(),
             compile_s=self._compile_s(),
             launch_s=probe.launch_s if probe is not None else None,
+            input_stages=self._blame.stages(),
+            machine=self._machine or self._window.look(),
             verdicts_s=self._verdicts_s,
             validation_s=self._validation_s,
             gpus=gpus,
@@ -235,6 +268,11 @@ class FitMeasurement:
             self.note_not_measured("input_identity", f"{type(data).__name__} could not be described ({error})")
             return None
 
+    def _look_out_for_stages(self, fit: FitCall | None, identity: InputIdentity | None) -> StageBlame:
+        if fit is None or identity is None:
+            return StageBlame(None, "", None)
+        return StageBlame(fit.arguments.get("x"), identity.kind, compat.queued_batches(fit))
+
     def _attach(self, model: Any, fit: FitCall | None) -> None:
         """Find out how this fit's wait can be measured, and begin; or record why not."""
         if fit is None:
@@ -251,6 +289,8 @@ class FitMeasurement:
             probe = StepProbe(model, fit, access, self._clock)
             probe.install()
         probe.recorders.append(self.recorder)
+        if self._blame.has_queue:
+            probe.before_pull = self._blame.count_queue
         probe.callbacks.on_epoch_hook.append(self.recorder.epochs.add_callback)
         probe.on_failure.append(lambda reason: self.note_not_measured("data_wait", reason))
         self.probe = probe

@@ -70,7 +70,12 @@ def _parts(diagnosis: Diagnosis, style: str, ascii_only: bool) -> list[Text | Ta
         parts += [Text(), Text("Next: ", style="bold").append(remedy.text, style="not bold")]
         parts += [Text("    " + line, style="bold cyan", overflow="fold") for line in remedy.code]
     for finding in diagnosis.findings[1:]:
-        parts += [Text(), Text("Note: ", style="bold").append(finding.message, style="not bold")]
+        note = finding.message if finding.remedy is None else f"{finding.message} {finding.remedy.text}"
+        parts += [Text(), Text("Note: ", style="bold").append(note, style="not bold")]
+        parts += [
+            Text("    " + line, style="cyan", overflow="fold")
+            for line in (finding.remedy.code if finding.remedy else ())
+        ]
     return parts
 
 

@@ -35,6 +35,7 @@ class StepProbe:
         callbacks: Times the other callbacks of the fit.
         compile_s: Seconds in which functions were traced or compiled outside of steps.
         launch_s: Seconds that starting a step costs, None where that was not measured.
+        before_pull: Called before each batch is asked for, at the end of everything else.
         on_step_end: Called after each step, when all callbacks have run.
         on_failure: Called with a reason if the probe has to give up; training then goes on alone.
         on_exception: Called with the exception that a step or a callback raised, before it goes on
@@ -51,6 +52,7 @@ class StepProbe:
         self.model = model
         self.clock = clock
         self.recorders: list[StepRecorder] = []
+        self.before_pull: Callable[[], None] | None = None
         self.on_step_end: list[Callable[[], None]] = []
         self.on_failure: list[Callable[[str], None]] = []
         self.on_exception: list[Callable[[BaseException], None]] = []
@@ -126,6 +128,7 @@ class StepProbe:
     def _drop_listeners(self) -> None:
         # They refer to the callback, and so to the model: no cycle is left behind.
         self.recorders, self.on_step_end, self.on_failure, self.on_exception = [], [], [], []
+        self.before_pull = None
 
     def record(
         self, start_s: float, ready_s: float, end_s: float, *, hidden_wait_s: float = 0.0, compiled: bool = False
@@ -169,6 +172,10 @@ class StepProbe:
                 recorder.extend_step(drained_s)
             recorder.end_epoch()
 
+    def pipeline(self) -> Any:
+        """The tf.data iterator that the training reads, where it is at hand; else None."""
+        return self._way.pipeline()
+
     def _add_callbacks(self, duration_s: float) -> None:
         for recorder in self.recorders:
             recorder.add_callbacks(duration_s)
@@ -186,6 +193,8 @@ class StepProbe:
 
     def _on_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._way.begin_batch()
+        if self.before_pull is not None:
+            self.before_pull()
         try:
             container: Any = self._container()
             type(container).on_train_batch_begin(container, batch, logs)

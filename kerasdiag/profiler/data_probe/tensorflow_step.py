@@ -42,10 +42,12 @@ class TensorFlowStep(Way):
         self._batches = PullAhead(ahead, self._clock)
         self.sampling = Sampling(allowed=compat.may_sample(access) and not self._run_eagerly)
         self._measured_s = 0.0
+        self._iterator: Any = None
 
     def run(self, train_function: Any, arguments: tuple[Any, ...]) -> Any:
         """Pull, time, run Keras' step, time; as often as the execution has steps."""
         (iterator,) = arguments
+        self._iterator = iterator
         one_step = self._one_step
         if one_step is None:
             obstacle = self._prepare(train_function, iterator)
@@ -145,6 +147,10 @@ class TensorFlowStep(Way):
             self._seen_shapes.add(shape)
         return bool(compiled)
 
+    def pipeline(self) -> Any:
+        """The iterator of the latest step."""
+        return self._iterator
+
     def traced(self) -> Any:
         """The function that ran in place of the original, which has no graph."""
         return self._one_step
@@ -155,6 +161,6 @@ class TensorFlowStep(Way):
 
     def release(self) -> None:
         """Drop model and input, and end the thread."""
-        self._one_step = self._model = self._launch_price = self._launch_price_of = None
+        self._one_step = self._model = self._iterator = self._launch_price = self._launch_price_of = None
         self._batches.release()
         super().release()

@@ -90,6 +90,10 @@ class Way(ABC):
         """When the device finished the last step, where the program may run ahead of it; else None."""
         return None
 
+    def pipeline(self) -> Any:
+        """The tf.data iterator that the training reads, where it is at hand; else None."""
+        return None
+
     def traced(self) -> Any:
         """The function whose graph stands for the training, where it is not ``train_function``; else None."""
         return None

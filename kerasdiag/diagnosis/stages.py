@@ -1,0 +1,94 @@
+"""Which stage of the input is to blame, and what makes that one cheaper."""
+
+from __future__ import annotations
+
+from kerasdiag import stage_timing as stage
+from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
+from kerasdiag.profile import RunProfile
+from kerasdiag.stage_timing import InputStages, StageTime
+
+SHOWN = 3  # stages in a line
+# A reader whose processor time is less than half of it waits for the disk.
+WAITS_FOR_DISK = 0.5
+
+
+def slowest_stage(profile: RunProfile) -> Finding | None:
+    """Return which stage takes most of the input's time, None where the input was not taken apart."""
+    stages = profile.input_stages
+    slowest = stages.slowest if stages is not None else None
+    if stages is None or slowest is None:
+        return None
+    total_s = sum(one.effective_s for one in stages.stages)
+    if total_s <= 0:
+        return None
+    each = "an image" if stages.unit == "image" else "a batch"
+    known = "a sample of its rows" if stages.source == "sampled rows" else stages.source
+    return Finding(
+        "slowest-stage",
+        Severity.INFO,
+        f"Of the {total_s * 1e3:.3g} ms that {each} takes, {stages_in_words(stages)}.",
+        (Evidence(f"{known}, {stages.count} {stages.unit}{'s' if stages.count != 1 else ''}", Provenance.MEASURED),),
+        _remedy(stages, slowest, profile),
+        {f"{one.name.replace(' ', '_')}_s": one.wall_s for one in stages.stages},
+    )
+
+
+def stages_in_words(stages: InputStages, *, most: int = SHOWN) -> str:
+    """Return the dearest stages with their shares, such as ``affine is 62 %, decoding 22 %``."""
+    total_s = sum(one.effective_s for one in stages.stages)
+    ordered = sorted(stages.stages, key=lambda one: -one.effective_s)[:most]
+    shares = [f"{one.name}{_threads(one)} {one.effective_s / total_s:.0%}" for one in ordered if total_s]
+    first, *rest = [share for share, one in zip(shares, ordered) if one.effective_s >= 0.01 * total_s]
+    name, _, percent = first.rpartition(" ")
+    return ", ".join([f"{name} is {percent}", *rest])
+
+
+def _threads(one: StageTime) -> str:
+    return f" (on {one.threads} threads)" if one.threads > 1 else ""
+
+
+def _remedy(stages: InputStages, slowest: StageTime, profile: RunProfile) -> Remedy | None:
+    """What makes the slowest stage cheaper; None where autofix does, which is the next step anyway."""
+    if stages.unit != "image":
+        return _remedy_for_tf_data(slowest, profile)
+    if slowest.name == stage.READ and slowest.cpu_s is not None and slowest.cpu_s < WAITS_FOR_DISK * slowest.wall_s:
+        return Remedy("Reading waits for the disk. How slow it is, and why:", ("kerasdiag doctor --data DIR",))
+    if slowest.name == stage.FUNCTION:
+        return Remedy(
+            "preprocessing_function is Python code that runs once for each image. Let a layer of the model do its work on "
+            "whole batches, or do what is not random once, before the training."
+        )
+    if slowest.name == stage.STANDARDIZE:
+        return Remedy(
+            "Leave the scaling to a layer of the model (keras.layers.Rescaling), which works on whole batches."
+        )
+    return None
+
+
+_SEQUENTIAL = {
+    "Map": ("Let it use all cores:", "dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)"),
+    "Filter": ("Filter once, before the training, or after a parallel map.", ""),
+    "FlatMap": ("Read several at a time:", "files.interleave(open_file, num_parallel_calls=tf.data.AUTOTUNE)"),
+    "Interleave": ("Read several at a time:", "files.interleave(open_file, num_parallel_calls=tf.data.AUTOTUNE)"),
+    "Generator": ("A Python generator runs on one core: let it yield names only, and read them in a parallel map.", ""),
+    "Batch": ("Copying examples into batches:", "dataset = dataset.batch(n, num_parallel_calls=tf.data.AUTOTUNE)"),
+    "PaddedBatch": ("Padding copies every example: bucket by length, or pad in the model.", ""),
+    "Shuffle": ("Shuffle names instead of images: put shuffle before the map that loads them.", ""),
+    "TFRecord": ("Read several files at a time:", "files.interleave(tf.data.TFRecordDataset, num_parallel_calls=tf.data.AUTOTUNE)"),
+}  # fmt: skip
+
+
+def _remedy_for_tf_data(slowest: StageTime, profile: RunProfile) -> Remedy:
+    text, code = _SEQUENTIAL.get(slowest.name, ("", ""))
+    if text:
+        return Remedy(text, (code,) if code else ())
+    cores = profile.cores or 1
+    if "Map" in slowest.name and slowest.threads < cores:
+        return Remedy(
+            f"It runs on {slowest.threads} of {cores} cores. Let tf.data choose:",
+            ("dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)",),
+        )
+    return Remedy(
+        "It has all cores already: do the part that is the same in every epoch once, and cache it before the random part:",
+        ("dataset = dataset.map(load).cache().map(augment, num_parallel_calls=tf.data.AUTOTUNE)",),
+    )

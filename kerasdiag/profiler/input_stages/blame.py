@@ -1,0 +1,99 @@
+"""Finds out which stage of an input is slow: cheaply while it runs, thoroughly once the training is over."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Optional
+
+from kerasdiag import input_identity as kinds
+from kerasdiag.profiler.input_stages import pipeline_model
+from kerasdiag.profiler.input_stages.prefix_timing import time_prefixes
+from kerasdiag.stage_timing import InputStages, time_generator
+
+# Any stands for what fit was given.
+
+# Returns the number of batches that lie ready, None where nobody knows.
+Queue = Callable[[], Optional[int]]
+
+
+class StageBlame:
+    """Looks at the training input of one fit; holds it weakly, as a profiler outlives its data.
+
+    Args:
+        data: What ``fit`` trained on.
+        kind: Its kind.
+        queue: Counts the batches that lie ready, None where there is no queue.
+    """
+
+    def __init__(self, data: Any, kind: str, queue: Queue | None) -> None:
+        self._data = _weak(data)
+        self._kind = kind
+        self._queue = queue
+        self._depths = self._empties = self._pulls = 0
+        self._stages: InputStages | None = None
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether workers put batches into a queue."""
+        return self._queue is not None
+
+    def count_queue(self) -> None:
+        """Note how many batches lie ready, just before one is taken."""
+        depth = self._queue() if self._queue is not None else None
+        if depth is not None:
+            self._pulls += 1
+            self._depths += depth
+            self._empties += not depth
+
+    def look(self, iterator: Any) -> str | None:
+        """Read what tf.data knows of a pipeline; takes a few milliseconds.
+
+        Args:
+            iterator: What the training reads, or None.
+        """
+        if self._kind == kinds.TF_DATA and iterator is not None and pipeline_model.is_known():
+            self._stages = pipeline_model.read_model(iterator) or self._stages
+        return None
+
+    def conclude(self) -> str | None:
+        """Take a sample of the input apart, once the training is over; return why that was not possible, or None."""
+        data = self._data()
+        if data is None or self._stages is not None:
+            return None
+        if self._kind == kinds.IMAGE_DATA_GENERATOR:
+            self._stages = time_generator(data)
+        elif self._kind == kinds.TF_DATA:
+            found = time_prefixes(data)
+            if isinstance(found, str):
+                return found
+            self._stages = found
+        return None
+
+    def stages(self) -> InputStages | None:
+        """Return what is known so far."""
+        if not self._pulls:
+            return self._stages
+        known = self._stages or InputStages("batch", "queue of the workers")
+        return replace(
+            known,
+            queue_depth=round(self._depths / self._pulls, 3),
+            queue_empty_fraction=round(self._empties / self._pulls, 4),
+        )
+
+    def release(self) -> None:
+        """Forget queue and input."""
+        self._queue = None
+        self._data = _nothing
+
+
+def _nothing() -> Any:
+    return None
+
+
+def _weak(data: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(data)
+    except TypeError:  # a tuple of arrays: nothing to take apart
+        return _nothing

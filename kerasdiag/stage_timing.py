@@ -1,0 +1,191 @@
+"""Where an ImageDataGenerator iterator spends its time: a sample of its own rows, stage by stage.
+
+Each stage is what the iterator itself would call, on its own rows, with the clocks of the wall and of the processor
+read around it. The iterator, its counters and the global random numbers stay as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Optional  # Any: generators and images are foreign objects
+
+import numpy as np
+
+from kerasdiag import compat, profile_json
+from kerasdiag.random_streams import streams_kept
+
+READ, DECODE, RESIZE, TO_ARRAY = "reading", "decoding", "resizing", "to array"
+AFFINE, OTHER_AUGMENTATION = "affine", "other augmentation"
+FUNCTION, STANDARDIZE, COLLATE = "preprocessing_function", "standardizing", "collating"
+
+MOST_ROWS = 64
+BUDGET_S = 0.5
+
+_AFFINE_PARAMETERS = ("theta", "tx", "ty", "shear", "zx", "zy")
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """What one stage costs.
+
+    Attributes:
+        name: Its name; of tf.data the name of the operation.
+        wall_s: Seconds by the clock on the wall: for each image of a generator, for each batch of tf.data.
+        cpu_s: Seconds of a core among them; None where that was not measured.
+        threads: How many threads share the work, where it is more than the one that asks.
+    """
+
+    name: str
+    wall_s: float
+    cpu_s: Optional[float] = None
+    threads: int = 1
+
+    @property
+    def effective_s(self) -> float:
+        """What it keeps the input from delivering for: the work, shared by its threads."""
+        return self.wall_s / max(1, self.threads)
+
+
+@dataclass(frozen=True)
+class InputStages:
+    """The stages of an input, in the order in which the data pass them.
+
+    Attributes:
+        unit: ``"image"`` or ``"batch"``.
+        source: How it is known: ``"sampled rows"``, ``"tf.data model"`` or ``"timed prefixes"``.
+        stages: The stages.
+        count: Images or batches that the times come from.
+        queue_depth: Mean number of batches that lay ready when the training asked for one; None without a queue.
+        queue_empty_fraction: Share of the pulls that found the queue empty (0-1).
+    """
+
+    unit: str
+    source: str
+    stages: tuple[StageTime, ...] = ()
+    count: int = 0
+    queue_depth: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
+    queue_empty_fraction: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
+
+    @property
+    def slowest(self) -> StageTime | None:
+        """The stage that limits the input, None without stages."""
+        return max(self.stages, key=lambda one: one.effective_s, default=None)
+
+
+def time_generator(generator: Any, budget_s: float = BUDGET_S, most_rows: int = MOST_ROWS) -> InputStages:
+    """Time the stages of an ImageDataGenerator iterator on a random sample of its rows.
+
+    Args:
+        generator: The iterator.
+        budget_s: Seconds that it may take; the last row is finished.
+        most_rows: Rows at most.
+
+    Raises:
+        Exception: What the generator's own code raises on all of the rows tried.
+    """
+    clocks = _Clocks()
+    rows = np.random.default_rng(0).permutation(int(generator.n))[: most_rows + 1]
+    error: Exception | None = None
+    images = []
+    with streams_kept():
+        until_s = time.perf_counter() + budget_s
+        for place, row in enumerate(rows):
+            try:
+                # The first one imports what the generator needs, and is timed by a clock that nobody reads.
+                image = _make(generator, int(row), clocks if place or len(rows) == 1 else _Clocks())
+                images += [image] if place or len(rows) == 1 else []
+            except Exception as fault:  # a bad image: the training will have met it, too
+                error = fault
+            if images and time.perf_counter() > until_s:
+                break
+    if not images:
+        raise error or ValueError("the generator has no rows")
+    with clocks.of(COLLATE):
+        batch = np.zeros((len(images), *np.shape(images[0])), generator.dtype)
+        for place, image in enumerate(images):
+            batch[place] = image
+    return InputStages("image", "sampled rows", clocks.per_image(len(images)), len(images))
+
+
+class _Clocks:
+    """Wall and processor time by stage."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, list[float]] = {}
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        spent = self._spent.setdefault(stage, [0.0, 0.0])
+        wall_s, cpu_s = time.perf_counter(), time.thread_time()
+        try:
+            yield
+        finally:
+            spent[1] += time.thread_time() - cpu_s
+            spent[0] += time.perf_counter() - wall_s
+
+    def move(self, source: str, target: str) -> None:
+        """Take the time of one stage out of another, in which it was contained."""
+        inner, outer = self._spent.get(source), self._spent.get(target)
+        if inner and outer:
+            outer[0], outer[1] = max(0.0, outer[0] - inner[0]), max(0.0, outer[1] - inner[1])
+
+    def per_image(self, count: int) -> tuple[StageTime, ...]:
+        # Loading was timed as a whole, and its beginning alone; so was the standardisation with its function.
+        self.move(DECODE, RESIZE)
+        self.move(FUNCTION, STANDARDIZE)
+        order = (READ, DECODE, RESIZE, TO_ARRAY, AFFINE, OTHER_AUGMENTATION, FUNCTION, STANDARDIZE, COLLATE)
+        return tuple(
+            StageTime(name, self._spent[name][0] / count, self._spent[name][1] / count)
+            for name in order
+            if name in self._spent
+        )
+
+
+def _make(generator: Any, row: int, clocks: _Clocks) -> Any:
+    """One row, as the iterator makes it."""
+    image = _load(generator, row, clocks)
+    source = getattr(generator, "image_data_generator", None)
+    if source is None:
+        return image
+    with clocks.of(AFFINE):
+        parameters = source.get_random_transform(image.shape)
+        affine = {name: value for name, value in parameters.items() if name in _AFFINE_PARAMETERS}
+        image = source.apply_transform(image, affine)
+    others = {name: value for name, value in parameters.items() if name not in _AFFINE_PARAMETERS and value}
+    if others:
+        with clocks.of(OTHER_AUGMENTATION):
+            image = source.apply_transform(image, others)
+    function = getattr(source, "preprocessing_function", None)
+    if function:
+        copied = np.array(image)
+        with clocks.of(FUNCTION):
+            function(copied)
+    with clocks.of(STANDARDIZE):
+        return source.standardize(image)
+
+
+def _load(generator: Any, row: int, clocks: _Clocks) -> Any:
+    paths = getattr(generator, "filepaths", None)
+    if paths is None:  # flow: the images are an array
+        with clocks.of(READ):
+            return np.array(generator.x[row], dtype=generator.dtype)
+    loader: Callable[..., Any] | None = compat.generator_loader(generator)
+    if loader is None:
+        raise ValueError("the loader of this generator was not found")
+    with clocks.of(READ), open(paths[row], "rb") as file:
+        content = file.read()
+    with clocks.of(DECODE):
+        loader(io.BytesIO(content), color_mode=generator.color_mode).load()
+    with clocks.of(RESIZE):
+        image = loader(
+            io.BytesIO(content),
+            color_mode=generator.color_mode,
+            target_size=generator.target_size,
+            interpolation=generator.interpolation,
+        )
+    with clocks.of(TO_ARRAY):
+        return np.array(image, dtype=generator.dtype).reshape(generator.image_shape)

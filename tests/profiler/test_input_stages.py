@@ -1,0 +1,224 @@
+"""Which stage of an input is slow: tf.data's model, prefixes of a chain, queues of workers, and all of it in a fit."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from keras_api import BACKEND, fit_with_workers, tf
+from scripted import (
+    IMAGE_SHAPE,
+    SleepingPyDataset,
+    make_scripted_model,
+    sleeping_dataset,
+    sleeping_image_iterator,
+)
+
+from kerasdiag import BottleneckProfiler
+from kerasdiag.profiler.input_stages.blame import StageBlame
+from kerasdiag.profiler.input_stages.pipeline_model import is_known, read_model
+from kerasdiag.profiler.input_stages.prefix_timing import time_prefixes
+
+pytestmark = pytest.mark.keras
+
+needs_model = pytest.mark.skipif(not is_known(), reason="is of Keras 3 only: TensorFlow 2.17 and newer tell")
+
+
+def heavy(number):
+    """Some milliseconds of a core, without Python."""
+    matrix = tf.fill([220, 220], tf.cast(number, tf.float32))
+    for _ in range(8):
+        matrix = tf.linalg.matmul(matrix, matrix) * 1e-9
+    return tf.reduce_sum(matrix)
+
+
+def chain(parallel=None, batches=20):
+    return tf.data.Dataset.range(8 * batches).map(lambda n: n + 1).map(heavy, num_parallel_calls=parallel).batch(8)
+
+
+@needs_model
+def test_the_model_names_the_slow_operation():
+    """Its share is nearly all, and the cheap ones are there, too."""
+    iterator = iter(chain())
+    for _ in range(15):
+        next(iterator)
+    stages = read_model(iterator)
+    assert "Map" in stages.slowest.name
+    assert stages.slowest.wall_s > 0.8 * sum(one.wall_s for one in stages.stages)
+    assert stages.count == 15
+    assert stages.stages[0].name == "Range"
+
+
+@needs_model
+def test_the_model_takes_its_time_from_the_clock():
+    """A map that sleeps 5 ms for each of 4 elements takes 20 ms for a batch."""
+
+    def sleep(number):
+        time.sleep(0.005)
+        return number
+
+    data = tf.data.Dataset.range(200).map(lambda n: tf.numpy_function(sleep, [n], tf.int64)).batch(4)
+    iterator = iter(data)
+    for _ in range(20):
+        next(iterator)
+    slowest = read_model(iterator).slowest
+    assert slowest.wall_s == pytest.approx(0.02, rel=0.4)
+
+
+@needs_model
+def test_no_model_is_no_answer():
+    """Autotuning is off, or nothing was read."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    iterator = iter(chain().with_options(options))
+    next(iterator)
+    assert read_model(iterator) is None
+    assert read_model(iter(chain())) is None
+
+
+def test_prefixes_name_the_slow_operation():
+    """What one operation takes longer than what lies before it."""
+    stages = time_prefixes(chain(), budget_s=1.0)
+    assert stages.slowest.name.startswith("Map")
+    assert stages.slowest.wall_s > 0.6 * sum(one.wall_s for one in stages.stages)
+    # Against the chain itself.
+    begin = time.perf_counter()
+    count = sum(1 for _ in chain())
+    assert sum(one.wall_s for one in stages.stages) == pytest.approx((time.perf_counter() - begin) / count, rel=0.5)
+
+
+def read(log):
+    def generator():
+        for number in range(100):
+            log.append(number)
+            yield np.int64(number)
+
+    return generator
+
+
+@pytest.mark.parametrize("kind", ["generator", "numpy_function", "shuffle", "cache", "state", "zip", "unknown length"])
+def test_chains_that_another_iterator_would_change_are_left_alone(kind):
+    """Not one element is read of them, and the answer says why."""
+    log = []
+    numbers = tf.data.Dataset.range(100)
+    generator = tf.random.Generator.from_seed(1)
+    data = {
+        "generator": lambda: tf.data.Dataset.from_generator(read(log), output_signature=tf.TensorSpec((), tf.int64)),
+        "numpy_function": lambda: numbers.map(lambda n: tf.numpy_function(lambda v: log.append(v) or v, [n], tf.int64)),
+        "shuffle": lambda: numbers.shuffle(10),
+        "cache": numbers.cache,
+        "state": lambda: numbers.map(lambda n: generator.uniform(())),
+        "zip": lambda: tf.data.Dataset.zip((numbers, numbers)),
+        "unknown length": lambda: numbers.filter(lambda n: n > 3),
+    }[kind]()
+    state = generator.state.numpy().tolist()
+    why = time_prefixes(data.batch(4).prefetch(1))
+    assert isinstance(why, str)
+    assert why
+    assert not log
+    assert generator.state.numpy().tolist() == state
+
+
+def test_order_of_a_shuffled_dataset_is_as_without_us():
+    """A dataset whose order follows a global seed gives the same epochs, looked at or not."""
+
+    def epochs(look):
+        tf.random.set_seed(7)
+        data = tf.data.Dataset.range(30).shuffle(30).batch(5)
+        first = [batch.numpy().tolist() for batch in data]
+        if look:
+            time_prefixes(data)
+        return first, [batch.numpy().tolist() for batch in data]
+
+    assert epochs(False) == epochs(True)
+
+
+def stages_of_fit(data, step_s=0.002, workers=None, shape=(8,), **arguments):
+    model = make_scripted_model(step_s, shape)
+    profiler = BottleneckProfiler(report=None)
+    arguments = {"verbose": 0, "callbacks": [profiler], **arguments}
+    if workers is None:
+        model.fit(data, **arguments)
+    else:
+        fit_with_workers(model, data, workers, **arguments)
+    return profiler
+
+
+@pytest.mark.backends
+def test_a_fit_from_an_image_generator_names_its_stage():
+    """The article's case: the profile tells what takes the time, and the panel says it."""
+    profiler = stages_of_fit(sleeping_image_iterator(0.04, 32), workers=1, shape=IMAGE_SHAPE)
+    stages = profiler.profile.input_stages
+    assert stages.slowest.name == "preprocessing_function"
+    assert stages.slowest.wall_s == pytest.approx(0.01, rel=0.4)
+    finding = next(one for one in profiler.diagnosis.findings if one.code == "slowest-stage")
+    assert "preprocessing_function is" in finding.message
+    assert "layer of the model" in finding.remedy.text
+
+
+@pytest.mark.backends
+def test_a_fit_that_does_not_wait_is_not_taken_apart():
+    """Nobody would look at it."""
+    profiler = stages_of_fit(sleeping_image_iterator(0.0, 32), step_s=0.02, workers=1, shape=IMAGE_SHAPE)
+    assert profiler.diagnosis.verdict == "compute-bound"
+    assert profiler.profile.input_stages is None or not profiler.profile.input_stages.stages
+
+
+@needs_model
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="is of Keras 3 only, on TensorFlow")
+def test_a_fit_from_tf_data_names_its_operation():
+    """The next step is about the operation that was measured, not about the form of the pipeline."""
+    data = tf.data.Dataset.range(4 * 40).map(lambda n: (tf.fill([8], heavy(n)), tf.zeros([1]))).batch(4)
+    profiler = stages_of_fit(data, step_s=0.0)
+    assert "Map" in profiler.profile.input_stages.slowest.name
+    assert profiler.profile.input_stages.source == "tf.data model"
+    assert "cores" in profiler.diagnosis.next_step.text
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize(("load_s", "step_s", "is_full"), [(0.0, 0.03, True), (0.06, 0.0, False)])
+def test_the_queue_of_workers_is_looked_at(load_s, step_s, is_full):
+    """Batches that lie ready when one is taken: many where the loader is faster, few where it is slower."""
+    profiler = stages_of_fit(SleepingPyDataset(load_s, 40), step_s, workers=2)
+    stages = profiler.profile.input_stages
+    assert (stages.queue_depth > 4) is is_full
+    assert stages.queue_empty_fraction < 0.3 or not is_full
+
+
+def test_without_workers_there_is_no_queue():
+    """None is not zero."""
+    profiler = stages_of_fit(sleeping_dataset(0.02, 30))
+    stages = profiler.profile.input_stages
+    assert stages is None or stages.queue_depth is None
+
+
+def test_faults_of_ours_are_told(monkeypatch):
+    """A stage that cannot be timed is a reason in the profile, and the training ends as it would."""
+
+    def failing(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(StageBlame, "conclude", failing)
+    profiler = stages_of_fit(sleeping_dataset(0.02, 30))
+    assert profiler.profile.not_measured["input_stages"] == "RuntimeError: broken"
+    assert profiler.diagnosis.verdict == "input-bound"
+
+
+def test_arrays_are_nothing_to_take_apart():
+    """A tuple cannot be held weakly, and has no stages."""
+    blame = StageBlame((1, 2), "arrays", None)
+    assert blame.conclude() is None
+    assert blame.stages() is None
+
+
+def test_the_data_are_not_kept_alive():
+    """A profiler outlives its data."""
+    import weakref
+
+    data = SleepingPyDataset(0.0, 3)
+    gone = weakref.ref(data)
+    blame = StageBlame(data, "py-dataset", None)
+    del data
+    assert gone() is None
+    assert blame.conclude() is None
