@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Optional  # Optional: Python 3.9 cannot evaluate "X | None", and the JSON reader does
 
 from kerasdiag import profile_json
+from kerasdiag.ceilings.value import Ceilings
 from kerasdiag.environment.window import MachineWindow
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.stage_timing import InputStages
@@ -102,6 +103,7 @@ class RunProfile:
         epochs: What lies between the steps: epoch boundaries, validation, checkpoints.
         callbacks: What each callback cost, the dearest first; the profiler itself is not among them.
         compile_s: Seconds in which steps were traced and compiled, None where that was not measured.
+        ceilings: What input and model reach alone, None where that was not asked for.
         input_stages: What the stages of the training input cost, None where they were not taken apart.
         machine: What the machine did to this process during the fit, None where nobody looked.
         launch_s: What starting one step costs, however little it computes, in seconds; None where that was not measured.
@@ -132,6 +134,7 @@ class RunProfile:
     callbacks: tuple[CallbackTime, ...] = field(default=(), metadata=profile_json.ADDED_LATER)
     compile_s: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
     launch_s: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
+    ceilings: Optional[Ceilings] = field(default=None, metadata=profile_json.ADDED_LATER)
     input_stages: Optional[InputStages] = field(default=None, metadata=profile_json.ADDED_LATER)
     machine: Optional[MachineWindow] = field(default=None, metadata=profile_json.ADDED_LATER)
 

@@ -5,6 +5,8 @@ loaded them already, and they are taken from ``sys.modules``.
 """
 
 from kerasdiag.compat.batches import is_end_of_input, queued_batches, ready_input, work_in_flight
+from kerasdiag.compat.cached_step import cached_step
+from kerasdiag.compat.datasets import operation_name, operations_of, why_not_iterate
 from kerasdiag.compat.inputs import (
     adds_prefetch,
     computes_on_accelerator,
@@ -60,6 +62,7 @@ __all__ = [
     "StepAccess",
     "adds_prefetch",
     "backend_name",
+    "cached_step",
     "compiles_with_xla",
     "computes_on_accelerator",
     "counts_one_update_too_many",
@@ -78,6 +81,8 @@ __all__ = [
     "keras_package",
     "may_sample",
     "one_step_function",
+    "operation_name",
+    "operations_of",
     "queued_batches",
     "ready_input",
     "single_step_function",
@@ -87,6 +92,7 @@ __all__ = [
     "use_workers",
     "version_matches",
     "was_traced_before",
+    "why_not_iterate",
     "work_in_flight",
     "writes_checkpoints",
 ]

@@ -30,7 +30,10 @@ class Diagnosis:
         data_wait_fraction: Share of the training time that was visible data wait (0-1); None
             when it was not measured.
         data_wait_interval: Its 95 % interval (low, high), or None.
-        speedup_if_fixed: How many times faster the training runs if no batch is waited for.
+        speedup_if_fixed: How many times faster the training runs if no batch is waited for: by both
+            ceilings where they were measured, else ``1 / (1 - data_wait_fraction)``.
+        accelerator_utilization: Share of the training time in which the model computes, by its own ceiling (0-1);
+            None where that was not measured. MLPerf Storage calls it AU.
         measured_steps: Steps the numbers come from.
         mean_step_s: Mean step period in seconds, wait included.
         mean_wait_s: Mean visible data wait per step in seconds.
@@ -53,6 +56,7 @@ class Diagnosis:
     data_wait_fraction: float | None
     data_wait_interval: tuple[float, float] | None
     speedup_if_fixed: float | None
+    accelerator_utilization: float | None
     measured_steps: int
     mean_step_s: float | None
     mean_wait_s: float | None
@@ -80,6 +84,7 @@ class Diagnosis:
             "data_wait_fraction": self.data_wait_fraction,
             "data_wait_interval": list(interval) if interval else None,
             "speedup_if_fixed": self.speedup_if_fixed,
+            "accelerator_utilization": self.accelerator_utilization,
             "measured_steps": self.measured_steps,
             "mean_step_s": self.mean_step_s,
             "mean_wait_s": self.mean_wait_s,
@@ -109,7 +114,7 @@ def diagnose(profile: RunProfile) -> Diagnosis:
     is_clear = False
     if reason is None and interval is not None:
         is_clear = all(judge(replace(shares, data_wait=end)) is verdict for end in interval)
-    speedup = 1 / max(1 - fraction, 0.001) if fraction is not None else None
+    speedup = _speedup(profile, estimates)
     utilization, gpu_reason = gpu_utilization(profile)
     statement = state(verdict, reason.text if reason else "", estimates, profile, speedup)
     return Diagnosis(
@@ -118,6 +123,7 @@ def diagnose(profile: RunProfile) -> Diagnosis:
         data_wait_fraction=fraction,
         data_wait_interval=interval,
         speedup_if_fixed=speedup,
+        accelerator_utilization=_utilization(profile, estimates),
         measured_steps=steps.num_steps,
         mean_step_s=_value(estimates, "mean_step_s"),
         mean_wait_s=_value(estimates, "mean_wait_s"),
@@ -130,6 +136,29 @@ def diagnose(profile: RunProfile) -> Diagnosis:
         estimates=estimates,
         time_spent=spent,
     )
+
+
+def _speedup(profile: RunProfile, estimates: Mapping[str, Estimate]) -> float | None:
+    fraction = _value(estimates, "data_wait_fraction")
+    if fraction is None:
+        return None
+    free_s = profile.ceilings.free_step_s if profile.ceilings is not None else None
+    if free_s is None:
+        return 1 / max(1 - fraction, 0.001)
+    # Never slower: a step alone that takes longer than one in the training is a busy machine.
+    step_s = estimates["mean_step_s"].value
+    return max(1.0, step_s / max(free_s + _callbacks_s(profile), 0.001 * step_s))
+
+
+def _callbacks_s(profile: RunProfile) -> float:
+    steps = profile.steps.measured
+    return sum(steps.callbacks_s) / steps.num_steps if steps.callbacks_s and steps.num_steps else 0.0
+
+
+def _utilization(profile: RunProfile, estimates: Mapping[str, Estimate]) -> float | None:
+    alone_s = profile.ceilings.step_s if profile.ceilings is not None else None
+    step_s = _value(estimates, "mean_step_s")
+    return min(1.0, alone_s / step_s) if alone_s is not None and step_s else None
 
 
 def _value(estimates: Mapping[str, Estimate], name: str) -> float | None:

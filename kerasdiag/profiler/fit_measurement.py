@@ -13,6 +13,7 @@ from typing import Any
 
 import kerasdiag
 from kerasdiag import compat
+from kerasdiag.ceilings import Ceilings
 from kerasdiag.diagnosis import PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.environment.cores import usable_cores
 from kerasdiag.environment.process_rank import process_rank
@@ -20,7 +21,9 @@ from kerasdiag.environment.window import MachineWindow, WindowWatch
 from kerasdiag.fit_call import FitCall, find_fit_call
 from kerasdiag.input_identity import InputIdentity, identify_input
 from kerasdiag.profile import RunProfile
+from kerasdiag.profiler.both_ceilings import measure_ceilings
 from kerasdiag.profiler.data_probe.probe import StepProbe
+from kerasdiag.profiler.differences import known_differences
 from kerasdiag.profiler.gpu import GpuSampler
 from kerasdiag.profiler.input_stages.blame import StageBlame
 from kerasdiag.profiler.recorder import StepRecorder
@@ -45,6 +48,7 @@ class FitMeasurement:
         clock: Callable[[], float] = time.perf_counter,
         *,
         attached: bool = False,
+        ceilings: bool = False,
     ) -> None:
         """Begin to measure.
 
@@ -54,6 +58,7 @@ class FitMeasurement:
             on_abandoned: Called when the fit is gone and nobody has called ``finish``.
             clock: Seconds, monotonic.
             attached: Whether somebody else than the script put the profiler into this fit.
+            ceilings: Whether input and model are measured alone, once the fit has completed.
         """
         self._clock = clock
         self._origin_s = clock()
@@ -62,6 +67,8 @@ class FitMeasurement:
         self._end_s: float | None = None
         self._callbacks: tuple[CallbackTime, ...] | None = None  # once the fit is over
         self._machine: MachineWindow | None = None  # the same
+        self._wants_ceilings = ceilings
+        self._ceilings: Ceilings | None = None
         self._validation_s = 0.0
         self._verdicts_s = 0.0
         self._validation_began_s: float | None = None
@@ -146,8 +153,13 @@ class FitMeasurement:
                 self._callbacks = self.probe.callbacks.times()
                 self.probe.callbacks.on_epoch_hook.remove(self.recorder.epochs.add_callback)
             self.probe.remove_listener(self.recorder)
-            self.probe.forget_model()
         self._gpu.stop()
+        if self._wants_ceilings and self._ceilings is None and state == "completed":
+            self._ceilings = measure_ceilings(
+                self.probe, self._blame.data, self._facts.training_input, self.recorder.loop_s()
+            )
+        if self.probe is not None:
+            self.probe.forget_model()
         if take_input_apart and self._waits():
             self._guard("input_stages", self._blame.conclude)
         self._blame.release()
@@ -208,6 +220,7 @@ class FitMeasurement:
             callbacks=self._callback_times(),
             compile_s=self._compile_s(),
             launch_s=probe.launch_s if probe is not None else None,
+            ceilings=self._ceilings,
             input_stages=self._blame.stages(),
             machine=self._machine or self._window.look(),
             verdicts_s=self._verdicts_s,
@@ -289,41 +302,13 @@ class FitMeasurement:
             probe = StepProbe(model, fit, access, self._clock)
             probe.install()
         probe.recorders.append(self.recorder)
+        if self._wants_ceilings:
+            probe.keep_a_batch()
         if self._blame.has_queue:
             probe.before_pull = self._blame.count_queue
         probe.callbacks.on_epoch_hook.append(self.recorder.epochs.add_callback)
         probe.on_failure.append(lambda reason: self.note_not_measured("data_wait", reason))
         self.probe = probe
-
-
-def known_differences(model: Any) -> list[str]:
-    """Return the cases in which this training's numbers are not those it would give without the profiler.
-
-    Everywhere else losses, weights and the optimizer's counter are bit-equal, except where the
-    input runs out, which is known only when it happens.
-    """
-    remarks = []
-    if compat.is_keras_2(model) and has_random_layers(model):
-        if compat.was_traced_before(vars(model).get("train_function")):
-            remarks.append(
-                "this model was trained before without the profiler; Keras 2 seeds dropout per traced function, so "
-                "its masks differ from here on (their distribution does not)."
-            )
-        if compat.compiles_with_xla(model):
-            remarks.append(
-                "Keras 2 draws unrepeatable dropout masks with jit_compile=True, with or without the profiler."
-            )
-    return remarks
-
-
-def has_random_layers(model: Any) -> bool:
-    """Tell whether the model has layers that draw random numbers while training."""
-    layers = getattr(model, "_flatten_layers", None)
-    found = layers() if callable(layers) else getattr(model, "layers", ())
-    return any(
-        "Dropout" in type(layer).__name__ or "Random" in type(layer).__name__ or "Noise" in type(layer).__name__
-        for layer in found
-    )
 
 
 def _inputs_only(validation_data: Any) -> Any:

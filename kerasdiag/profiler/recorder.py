@@ -72,6 +72,7 @@ class StepRecorder:
         self.steps_seen = 0
         self.measured_steps = 0
         self.epoch = 0
+        self._in_step_s = 0.0
         self.epochs = EpochRecorder()
         self._columns: tuple[array[Any], ...] = tuple(array(code) for code in _TYPE_CODES)  # Any: int and float columns
         self._merged_steps = 1  # steps that a full row holds
@@ -98,6 +99,8 @@ class StepRecorder:
         self._close(start_s)
         warm_up = compiled or self.steps_seen < WARM_UP_STEPS
         self._open = _OpenStep(start_s, ready_s - start_s, end_s, hidden_wait_s, warm_up, compiled)
+        if not warm_up:
+            self._in_step_s += end_s - start_s
         self.epochs.begin_step(start_s)
         self.steps_seen += 1
         self.measured_steps += not warm_up
@@ -161,6 +164,13 @@ class StepRecorder:
             waited_steps=tuple(row.waited_steps for row in rows),
             compiled=tuple(row.compiled for row in rows),
         )
+
+    def loop_s(self) -> float:
+        """Mean seconds of a measured step that are neither pull nor step nor callbacks: Keras' own loop."""
+        steps = self.step_times().measured
+        if not steps.num_steps:
+            return 0.0
+        return max(0.0, sum(steps.period_s) - self._in_step_s - sum(steps.callbacks_s)) / steps.num_steps
 
     def epoch_times(self, now_s: float) -> EpochTimes:
         """Return the epochs so far; the boundary of the last one lasts until ``now_s``."""

@@ -34,13 +34,13 @@ class JaxIterator(Way):
         logs, state = train_function(state, timed)
         end_s = self._clock()
         try:
-            self._keep(timed.marks, end_s)
+            self._record(timed.marks, end_s)
             self._watch.follow(compat.work_in_flight("jax", logs))
         except Exception as fault:
             self._probe.stop_recording(f"the profiler failed in a step ({say(fault)})")
         return logs, state
 
-    def _keep(self, marks: list[_Mark], end_s: float) -> None:
+    def _record(self, marks: list[_Mark], end_s: float) -> None:
         ends = [*(mark.start_s for mark in marks[1:]), end_s]
         for mark, until_s in zip(marks, ends):
             compiled = self._is_jitted and mark.shape not in self._seen_shapes
@@ -56,6 +56,7 @@ class JaxIterator(Way):
         is_busy = is_first and self._watch.is_busy()
         batch = next(iterator)
         ready_s = self._clock()
+        self._keep(batch)
         hidden_wait_s = self._watch.hidden_s(start_s, ready_s) if is_busy else 0.0
         if self._ready_input is not None:
             ready_input, self._ready_input = self._ready_input, None

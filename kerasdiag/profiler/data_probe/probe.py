@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasdiag import compat
+from kerasdiag.ceilings.compute import measure_step
 from kerasdiag.fit_call import FitCall
 from kerasdiag.profiler.callback_clock import CallbackClock
 from kerasdiag.profiler.data_probe.gap import Gap
@@ -65,6 +66,7 @@ class StepProbe:
         self.ran_out = False
         self.original: Any = None
         self._frame = fit.frame
+        self._access = access
         self._last_batch_end_s: float | None = None
         self._way = self._choose_way(access, fit)
         self.method = self._way.method
@@ -171,6 +173,19 @@ class StepProbe:
             if drained_s is not None:
                 recorder.extend_step(drained_s)
             recorder.end_epoch()
+
+    def keep_a_batch(self) -> None:
+        """Keep a batch of this training, for ``measure_step``."""
+        self._way.keeps_batch = True
+
+    def measure_step(self) -> tuple[float, int] | str:
+        """Return the seconds of a step on the batch that was kept, and from how many steps; or why not.
+
+        Call it once the training is over; everything is as it was afterwards.
+        """
+        if self._way.kept_batch is None:
+            return "no step has run"
+        return measure_step(self.model, self._access, self.original, self._way.kept_batch)
 
     def pipeline(self) -> Any:
         """The tf.data iterator that the training reads, where it is at hand; else None."""

@@ -77,6 +77,7 @@ class TensorFlowStep(Way):
                 raise
             if position < count - 1:
                 batches.order()
+            self._keep(batch)
             logs = one_step(batch)
             end_s = self._clock()
             try:

@@ -49,11 +49,16 @@ class Way(ABC):
     """Runs what Keras would have called, and marks when each of its steps waited and computed."""
 
     method = ""  # its name in the profile
+    # Attributes of each:
+    #   keeps_batch: Whether a batch of the training is kept, for its ceilings.
+    #   kept_batch: That batch.
 
     def __init__(self, probe: Recording) -> None:
         self._probe = probe
         self._clock = probe.clock
         self._pull_price: Price | None = None
+        self.keeps_batch = False
+        self.kept_batch: Any = None
 
     @abstractmethod
     def run(self, train_function: Any, arguments: tuple[Any, ...]) -> Any:
@@ -80,6 +85,11 @@ class Way(ABC):
     def _stop_pricing(self, fault: Exception) -> None:
         self._probe.stop_recording(f"the cost of pulling a batch could not be measured ({say(fault)})")
 
+    def _keep(self, batch: Any) -> None:
+        """Keep a batch of the training, if one is wanted: the second one, for a first one may be the last."""
+        if self.keeps_batch and (self.kept_batch is None or self._probe.steps == 1):
+            self.kept_batch = batch
+
     def begin_batch(self) -> None:
         """Keras is about to call ``on_train_batch_begin``."""
 
@@ -103,6 +113,7 @@ class Way(ABC):
 
     def release(self) -> None:
         """Drop whatever keeps models, batches or threads; the fit is over."""
+        self.kept_batch = None
         if self._pull_price is not None:
             self._pull_price.release()
 

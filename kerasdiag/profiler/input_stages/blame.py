@@ -35,6 +35,11 @@ class StageBlame:
         self._stages: InputStages | None = None
 
     @property
+    def data(self) -> Any:
+        """What ``fit`` trained on, None if it is gone."""
+        return self._data()
+
+    @property
     def has_queue(self) -> bool:
         """Whether workers put batches into a queue."""
         return self._queue is not None

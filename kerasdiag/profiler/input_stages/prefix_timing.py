@@ -8,11 +8,11 @@ whose functions keep state.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any  # TensorFlow has no types
 
+from kerasdiag import compat
 from kerasdiag.stage_timing import InputStages, StageTime
 
 SOURCE = "timed prefixes"
@@ -30,10 +30,10 @@ def time_prefixes(
         budget_s: Seconds that it may take.
         clock: Seconds.
     """
-    chain = _chain(dataset)
-    objection = next(filter(None, map(_objection, chain)), None)
+    objection = compat.why_not_iterate(dataset)
     if objection is not None:
         return objection
+    chain = compat.operations_of(dataset)
     until_s = clock() + budget_s
     final = _length(chain[-1])
     stages: list[StageTime] = []
@@ -45,44 +45,9 @@ def time_prefixes(
         share_s = max(0.05, (until_s - clock()) / (len(chain) - place))
         each_s = _seconds_per_element(one, share_s, clock)
         per_batch_s = each_s * length / final
-        stages.append(StageTime(operation_name(one), max(0.0, per_batch_s - before_s), None, 1))
+        stages.append(StageTime(compat.operation_name(one), max(0.0, per_batch_s - before_s), None, 1))
         before_s = max(before_s, per_batch_s)
     return InputStages("batch", SOURCE, tuple(stages), min(final or 1, MOST_ELEMENTS))
-
-
-def operation_name(dataset: Any) -> str:
-    """Name of the operation that makes a dataset: ``_ParallelMapDataset`` is ``ParallelMap``."""
-    return type(dataset).__name__.strip("_").replace("Dataset", "").replace("V2", "").replace("V1Adapter", "")
-
-
-def _chain(dataset: Any) -> list[Any]:
-    """The dataset and what it is made from, source first."""
-    chain = [dataset]
-    while getattr(chain[-1], "_input_dataset", None) is not None:
-        chain.append(chain[-1]._input_dataset)
-    return chain[::-1]
-
-
-def _objection(dataset: Any) -> str | None:
-    name = operation_name(dataset)
-    if name in ("FlatMap", "Generator") or "Interleave" in name:
-        return f"{name} may read a Python generator, which another iterator would consume"
-    if name in ("Shuffle", "ShuffleAndRepeat") and getattr(dataset, "_reshuffle_each_iteration", True) is not False:
-        return "shuffle draws the order of the next epoch from a seed that another iterator would use up"
-    if name in ("Cache", "Snapshot", "Save"):
-        return f"{name} would be filled by another iterator"
-    if name == "Zip" or (hasattr(dataset, "_datasets") or hasattr(dataset, "_input_datasets")):
-        return f"{name} reads several datasets"
-    function = getattr(getattr(dataset, "_map_func", None), "function", None)
-    graph = getattr(function, "graph", None)
-    if graph is not None:
-        kinds = {operation.type for operation in graph.get_operations()}
-        if kinds & {"PyFunc", "EagerPyFunc", "PyFuncStateless"}:
-            return f"{name} calls Python, which may count its calls"
-        tensorflow = sys.modules["tensorflow"]
-        if any(one.dtype == tensorflow.resource for one in getattr(function, "captured_inputs", ())):
-            return f"a function of {name} keeps state"
-    return None
 
 
 def _length(dataset: Any) -> int | None:

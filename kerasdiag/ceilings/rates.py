@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any  # generators are foreign objects
 
@@ -61,7 +62,23 @@ def rate_of_generator(generator: Any, workers: int, rows: NDArray[np.int64], win
     Raises:
         Exception: Whatever the generator raises on these rows.
     """
-    chunks = itertools.cycle(np.array_split(rows, -(-len(rows) // _ROWS_PER_CALL)))
+    chunks = np.array_split(rows, -(-len(rows) // _ROWS_PER_CALL))
+    work = generator._get_batches_of_transformed_samples
+    return rate_of_items([(functools.partial(work, chunk), len(chunk)) for chunk in chunks], workers, window_s)
+
+
+def rate_of_items(items: Sequence[tuple[Callable[[], object], int]], workers: int, window_s: float = WINDOW_S) -> Rate:
+    """Measure calls that each make some images, by so many threads. Global random numbers stay as they are.
+
+    Args:
+        items: Calls, and the images that each makes; from the beginning again when they are through.
+        workers: Threads.
+        window_s: Seconds to measure for at least.
+
+    Raises:
+        Exception: Whatever a call raises.
+    """
+    turns = itertools.cycle(items)
     take, stop = threading.Lock(), threading.Event()
     marks: list[list[tuple[float, int]]] = [[] for _ in range(workers)]
     errors: list[BaseException] = []
@@ -71,11 +88,11 @@ def rate_of_generator(generator: Any, workers: int, rows: NDArray[np.int64], win
         try:
             while not stop.is_set():
                 with take:
-                    chunk = next(chunks)
+                    call, count = next(turns)
                 before = time.thread_time()
-                generator._get_batches_of_transformed_samples(chunk)
+                call()
                 cpu_s[number] += time.thread_time() - before
-                marks[number].append((time.perf_counter(), len(chunk)))
+                marks[number].append((time.perf_counter(), count))
                 elapsed_s = marks[number][-1][0] - started
                 if elapsed_s > MOST_S or (elapsed_s > window_s and len(marks[number]) >= _LEAST_CALLS):
                     return

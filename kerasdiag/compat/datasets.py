@@ -1,0 +1,60 @@
+"""Chains of tf.data operations, and which of them must not be iterated beside a training."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any  # TensorFlow has no types
+
+
+def operation_name(dataset: Any) -> str:
+    """Name of the operation that makes a dataset: ``_ParallelMapDataset`` is ``ParallelMap``."""
+    return type(dataset).__name__.strip("_").replace("Dataset", "").replace("V2", "").replace("V1Adapter", "")
+
+
+def operations_of(dataset: Any) -> list[Any]:
+    """Return the dataset and what it is made from, source first."""
+    chain = [dataset]
+    while getattr(chain[-1], "_input_dataset", None) is not None:
+        chain.append(chain[-1]._input_dataset)
+    return chain[::-1]
+
+
+def why_not_iterate(dataset: Any) -> str | None:
+    """Return why another iterator over a dataset would change a training, or None.
+
+    It would consume a Python generator, count the calls of a Python function, use up the seed of the next epoch's
+    order, fill a cache, or move the state of a function.
+    """
+    return next(filter(None, map(_objection, operations_of(dataset))), None)
+
+
+def _objection(dataset: Any) -> str | None:
+    name = operation_name(dataset)
+    if name in ("FlatMap", "Generator") or "Interleave" in name:
+        return f"{name} may read a Python generator, which another iterator would consume"
+    if name in ("Shuffle", "ShuffleAndRepeat") and _has_order_to_keep(dataset):
+        return "shuffle draws the order of the next epoch from a seed that another iterator would use up"
+    if name in ("Cache", "Snapshot", "Save"):
+        return f"{name} would be filled by another iterator"
+    if hasattr(dataset, "_datasets") or hasattr(dataset, "_input_datasets"):
+        return f"{name} reads several datasets"
+    function = getattr(getattr(dataset, "_map_func", None), "function", None)
+    graph = getattr(function, "graph", None)
+    if graph is not None:
+        kinds = {operation.type for operation in graph.get_operations()}
+        if kinds & {"PyFunc", "EagerPyFunc", "PyFuncStateless"}:
+            return f"{name} calls Python, which may count its calls"
+        tensorflow = sys.modules["tensorflow"]
+        if any(one.dtype == tensorflow.resource for one in getattr(function, "captured_inputs", ())):
+            return f"a function of {name} keeps state"
+    return None
+
+
+def _has_order_to_keep(shuffled: Any) -> bool:
+    """Whether a shuffled dataset draws a new, repeatable order each time: without any seed nobody could repeat it."""
+    if getattr(shuffled, "_reshuffle_each_iteration", True) is False:
+        return False
+    try:
+        return any(int(seed) for seed in (shuffled._seed, shuffled._seed2))
+    except (AttributeError, TypeError, ValueError):  # not where it was in the versions that were looked at
+        return True
