@@ -8,7 +8,8 @@ import pytest
 from doctor.fake_nvml import DRIVER_NOT_LOADED, NoDriver, Nvml
 from doctor.test_planted import doctor, first, is_example, nvme  # noqa: F401 - a fixture
 
-from kerasdiag.environment.tensorflow_probe import ProbeFacts, read_answer
+from kerasdiag.environment.child_process import Ending
+from kerasdiag.environment.tensorflow_probe import Heard, ProbeFacts, read_answer
 
 T4 = "0x10de"
 
@@ -181,6 +182,14 @@ def test_a_tensorflow_that_dies(tmp_path, doctor, failure):  # noqa: F811
     assert {one["code"]: one["status"] for one in report["checks"]}["KD201"] == "unknown"
 
 
+def answered(printed, code, took_s):
+    """What is made of a child's output."""
+    heard = Heard()
+    for line in printed.splitlines(keepends=True):
+        heard.hear(line)
+    return read_answer(heard, Ending(code, took_s=took_s))
+
+
 @pytest.mark.parametrize(
     ("printed", "code", "failure"),
     [
@@ -193,18 +202,20 @@ def test_a_tensorflow_that_dies(tmp_path, doctor, failure):  # noqa: F811
         ),
         (b"", 3, "it ended with code 3 and said nothing"),
         (b"kerasdiag-probe:{", 0, "it ended with code 0 and said nothing"),
+        (b"kerasdiag-probe:{}", 0, "it ended with code 0 and said nothing"),  # printed by something else
+        (b"kerasdiag-probe:[1]", 0, "it ended with code 0 and said nothing"),
         (b"\xff\xfe", 1, "\\xff\\xfe"),
     ],
 )
 def test_what_a_child_died_of(printed, code, failure):
     """The signal, else the last line."""
-    assert read_answer(printed, code, 1.0).failure == failure
+    assert answered(printed, code, 1.0).failure == failure
 
 
 def test_what_a_child_answered():
     """The answer is taken out of what else was printed."""
     printed = b'warning\nkerasdiag-probe:{"import_s": 2.5, "version": "2.21.0", "gpus": ["GPU:0"], "missing": {}}\n'
-    facts = read_answer(printed, 0, 3.0)
+    facts = answered(printed, 0, 3.0)
     assert (facts.version, facts.gpus, facts.import_s, facts.output, facts.failure) == (
         "2.21.0",
         ("GPU:0",),
