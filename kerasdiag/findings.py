@@ -196,6 +196,7 @@ class CheckResult:
         statement: What was seen, or why nothing was; empty where the findings say it.
         findings: What it found.
         duration_s: How long it took, the collecting of its facts included.
+        lacks_time: Whether it could not tell for lack of time, and might with more.
     """
 
     code: str
@@ -204,6 +205,7 @@ class CheckResult:
     statement: str = ""
     findings: tuple[Finding, ...] = ()
     duration_s: float = 0.0
+    lacks_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -228,8 +230,8 @@ class DoctorReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every check came to an end of its own."""
-        return all(result.status is not Status.CRASHED for result in self.results)
+        """Whether every check came to an end of its own, and none was short of time."""
+        return not any(result.status is Status.CRASHED or result.lacks_time for result in self.results)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

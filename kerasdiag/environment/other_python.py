@@ -11,8 +11,10 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,20 +70,39 @@ class OtherPython:
     pip: str
 
 
-def ask(executable: Path) -> Asked | None:
-    """Start an interpreter and ask it what it is; None where it does not start or answer."""
+def ask(executable: Path, seconds: float = ASK_S) -> Asked | None:
+    """Start an interpreter and ask it what it is; None where it does not start or answer.
+
+    Args:
+        executable: The interpreter, or a script that starts one.
+        seconds: When it is ended, with all that it started.
+    """
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             [str(executable), "-E", "-s", "-S", "-c", _QUESTION],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_S, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-    except (OSError, ValueError, subprocess.SubprocessError):
+    except (OSError, ValueError):
         return None
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
-    if done.returncode != 0 or len(lines) != 5 or not re.fullmatch(r"\d+(\.\d+)+", lines[0]):
+    try:
+        printed = child.communicate(timeout=max(0.0, seconds))[0]
+    except subprocess.TimeoutExpired:
+        _end(child)
+        return None
+    lines = printed.decode("utf-8", "replace").splitlines()
+    if child.returncode != 0 or len(lines) != 5 or not re.fullmatch(r"\d+(\.\d+)+", lines[0]):
         return None
     system = "linux" if lines[1].startswith("linux") else lines[1]  # linux2 on Python 2
     return Asked(lines[0], system, *lines[2:])
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    with suppress(OSError, subprocess.TimeoutExpired):
+        if hasattr(os, "killpg"):
+            os.killpg(child.pid, signal.SIGKILL)
+        else:
+            child.kill()
+        child.communicate(timeout=1.0)
 
 
 def find_other_python(path: str, asking: Callable[[Path], Asked | None] = ask) -> OtherPython:

@@ -9,6 +9,7 @@ from doctor.fake_nvml import DRIVER_NOT_LOADED, NoDriver, Nvml
 from doctor.test_planted import doctor, first, is_example, nvme  # noqa: F401 - a fixture
 
 from kerasdiag.environment.child_process import Ending
+from kerasdiag.environment.gpus import GpuFacts
 from kerasdiag.environment.tensorflow_probe import Heard, ProbeFacts, read_answer
 
 T4 = "0x10de"
@@ -147,6 +148,40 @@ def test_nobody_can_see_a_gpu(tmp_path, doctor):  # noqa: F811
     machine.nvml = NoDriver()
     assert statuses(doctor(machine))["KD201"] == "unknown"
     machine.write("sys/bus/pci/devices/0000:00:02.0/vendor", "0x8086\n")
+    assert statuses(doctor(machine))["KD201"] == "ok"
+
+
+SILENT = "the NVIDIA driver did not answer within 10 s"
+
+
+def test_a_driver_that_does_not_answer(tmp_path, doctor, monkeypatch):  # noqa: F811
+    """With a card on the bus it is the finding; without one nobody knows, and nothing is skipped or fine."""
+    machine = nvme(tmp_path).build()
+    facts = GpuFacts(remark=SILENT, cards=1, is_silent=True)
+    monkeypatch.setattr(machine, "ask_gpus", lambda root, environ, seconds: facts)
+    finding = first(doctor(machine)[0])
+    assert (finding["code"], finding["severity"]) == ("KD201", "error")
+    assert finding["message"] == f"TensorFlow 2.21.0 cannot use the NVIDIA GPU of this machine: {SILENT}."
+    facts = GpuFacts(remark=SILENT, cards=0, is_silent=True)
+    asked = {code: status for code, status in statuses(doctor(machine)).items() if code.startswith("KD2")}
+    assert {*asked.values(), statuses(doctor(machine))["KD404"]} == {"unknown"}
+
+
+def test_a_driver_that_had_little_time(tmp_path, doctor, monkeypatch):  # noqa: F811
+    """It may only be slow: no finding, and no end."""
+    machine = nvme(tmp_path).build()
+    facts = GpuFacts(remark=SILENT, cards=1, is_silent=True, lacks_time=True)
+    monkeypatch.setattr(machine, "ask_gpus", lambda root, environ, seconds: facts)
+    report, code = doctor(machine, "--select", "KD201", "--strict")
+    assert (statuses((report, code))["KD201"], code) == ("unknown", 3)
+
+
+def test_a_tensorflow_that_sees_more_than_the_driver_says(tmp_path, doctor, monkeypatch):  # noqa: F811
+    """What TensorFlow sees is seen."""
+    machine = nvme(tmp_path).build()
+    machine.probed = ProbeFacts(version="2.21.0", gpus=("GPU:0",))
+    facts = GpuFacts(remark=SILENT, cards=1, is_silent=True)
+    monkeypatch.setattr(machine, "ask_gpus", lambda root, environ, seconds: facts)
     assert statuses(doctor(machine))["KD201"] == "ok"
 
 

@@ -6,9 +6,9 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from processes import is_running, number_in, wait_for
 
 from kerasdiag.environment import tensorflow_probe
 from kerasdiag.environment.tensorflow_probe import probe_tensorflow
@@ -151,27 +151,11 @@ def test_it_ends_with_its_parent(tmp_path):
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     parent = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path})
     try:
-        wait_for(lambda: alive.exists() and alive.read_text())
+        child = number_in(alive)
     finally:
         parent.terminate()
         parent.wait()
-    wait_for(lambda: not is_running(int(alive.read_text())))
-
-
-def wait_for(condition):
-    """Wait half a minute at most."""
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def is_running(pid):
-    """Whether there is such a process that is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    wait_for(lambda: not is_running(child))
 
 
 KERAS = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kerasdiag.compat import version_matches
 from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
+from kerasdiag.doctor.unseen_gpus import without_gpu
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.gpus import GpuFacts, GpuState
 from kerasdiag.environment.packages import PackageFacts
@@ -27,7 +28,7 @@ def invisible_gpu(environment: Environment) -> Answer:
 
     What it finds:
         A wheel without GPU support (tensorflow-cpu, tensorflow-intel, every TensorFlow above 2.10 on native Windows),
-        a GPU hidden by CUDA_VISIBLE_DEVICES, a card without a working driver, a container without the
+        a GPU hidden by CUDA_VISIBLE_DEVICES, a card without a driver or with one that hangs, a container without the
         GPU, and a TensorFlow that sees none for no reason found here. Missing libraries are KD202, an old driver is
         KD204.
 
@@ -46,7 +47,7 @@ def invisible_gpu(environment: Environment) -> Answer:
     """
     gpus, packages = _facts(environment)
     if not gpus.is_there:
-        if gpus.cards is None and gpus.driver_version is None and gpus.remark:
+        if gpus.is_silent or (gpus.cards is None and gpus.driver_version is None and gpus.remark):
             return unknown(f"no NVIDIA GPU can be seen: {gpus.remark}")
         return ok(f"no NVIDIA GPU is seen: {gpus.remark}" if gpus.remark else "the machine has no NVIDIA GPU")
     if packages.tensorflow is None:
@@ -54,6 +55,8 @@ def invisible_gpu(environment: Environment) -> Answer:
     probe = environment.tensorflow
     if probe is not None and probe.gpus:
         return ok(f"TensorFlow sees {len(probe.gpus)} GPU{'s' if len(probe.gpus) > 1 else ''}")
+    if gpus.lacks_time:
+        return unknown(f"{gpus.remark}; --timeout gives it more")
     cause = _cause(environment, gpus, packages)
     if cause is not None:
         why, remedy = cause
@@ -96,7 +99,7 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
     """
     gpus, probe = environment.gpus, environment.tensorflow
     if gpus is None or not gpus.is_there:
-        return skipped("there is no NVIDIA GPU")
+        return without_gpu(gpus, "there is no NVIDIA GPU")
     if environment.packages is not None and environment.packages.tensorflow is None:
         return skipped("TensorFlow is not installed here")
     if probe is None or probe.unanswered:
@@ -155,7 +158,7 @@ def kernels_compiled_at_start(environment: Environment) -> Answer:
     """
     gpus, build = environment.gpus or GpuFacts(), environment.tensorflow_build
     if not gpus.gpus:
-        return skipped("no GPU can be asked")
+        return without_gpu(gpus, "no GPU can be asked")
     if build is None or not build.compute_capabilities:
         return skipped("this TensorFlow is not built for GPUs, or does not say for which")
     real = sorted(_capability(name) for name in build.compute_capabilities if name.startswith("sm_"))
@@ -212,7 +215,7 @@ def outdated_driver(environment: Environment) -> Answer:
     """
     gpus, build = environment.gpus or GpuFacts(), environment.tensorflow_build
     if not gpus.is_there:
-        return skipped("there is no NVIDIA GPU")
+        return without_gpu(gpus, "there is no NVIDIA GPU")
     if build is None or build.cuda is None:
         return skipped("this TensorFlow needs no CUDA, or does not say which")
     if gpus.driver_cuda is None:
@@ -273,6 +276,9 @@ def _cause(environment: Environment, gpus: GpuFacts, packages: PackageFacts) -> 
             f"CUDA_VISIBLE_DEVICES={gpus.visible_devices!r} hides it",
             Remedy("Show it:", ("unset CUDA_VISIBLE_DEVICES",), safe=True),
         )
+    if gpus.is_silent:
+        text = "See whether it answers at all. If not, restart the machine, or ask who looks after it:"
+        return gpus.remark, Remedy(text, ("nvidia-smi",), safe=True)
     if not gpus.gpus and not gpus.hidden and gpus.cards:
         text = "Install or load the NVIDIA driver; in a container, start it with the GPUs:"
         line = "docker run --gpus all ..." if environment.system.is_container else "nvidia-smi"

@@ -80,7 +80,7 @@ def slowing_variables(environment: Environment) -> Answer:
         If it is there on purpose: for reproducible results, or while a fault is looked for.
     """
     gpus = environment.gpus
-    is_for_gpus = gpus is None or gpus.is_there
+    is_for_gpus = gpus is None or gpus.is_there or gpus.is_silent
     variables = {
         name: value
         for name, value in (environment.variables or {}).items()
