@@ -181,12 +181,12 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:
     from kerasdiag.report import doctor_github, doctor_json, doctor_markdown, doctor_text
-    from kerasdiag.report.redaction import private_names, redact
+    from kerasdiag.report.redaction import own_names, redact
 
     if arguments.format == "json":
         text = doctor_json.render(report)
     elif arguments.format == "markdown":
-        text = doctor_markdown.render(redact(report, private_names(arguments.data, arguments.directory)))
+        text = doctor_markdown.render(redact(report, own_names()))
     elif arguments.format == "github":
         text = doctor_github.render(report)
     else:

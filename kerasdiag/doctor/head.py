@@ -14,16 +14,18 @@ from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.gpus import GpuFacts
 from kerasdiag.environment.packages import TENSORFLOW_NAMES, PackageFacts
 from kerasdiag.environment.scripts import ScriptFacts
+from kerasdiag.environment.storage import StorageFacts
 
 _SHOWN = (*TENSORFLOW_NAMES, "tf-nightly", "keras", "tf-keras", "keras-preprocessing", "numpy")
 
 
-def head_of(facts: Facts, request: Request) -> dict[str, str]:
+def head_of(facts: Facts, request: Request, *, is_public: bool = False) -> dict[str, str]:
     """Describe what has been collected.
 
     Args:
         facts: What may still be collected in part.
         request: What the doctor was given.
+        is_public: Whether it is for others: without names of the machine, of servers, and of the data.
     """
     done = facts.done()
     words = _packages_in_words(done.get("packages"), request)
@@ -36,8 +38,8 @@ def head_of(facts: Facts, request: Request) -> dict[str, str]:
         words["gpu"] = _gpus_in_words(gpus)
     data: DataFacts | None = done.get("data")
     if data is not None:
-        words["data"] = f"{data.path}: {files(data)}"
-        words["storage"] = _storage_in_words(data)
+        words["data"] = files(data) if is_public else f"{data.path}: {files(data)}"
+        words["storage"] = _storage_in_words(data.storage, is_public)
         words.update(_input_in_words(machine, facts, done))
         if facts.beside:
             words["meanwhile"] = (
@@ -47,7 +49,7 @@ def head_of(facts: Facts, request: Request) -> dict[str, str]:
     if scripts is not None:
         words["scripts"] = _scripts_in_words(scripts)
     if request.profile is not None:
-        words["profile"] = f"of {request.profile.created_at} on {request.profile.host}"
+        words["profile"] = f"of {request.profile.created_at}" + ("" if is_public else f" on {request.profile.host}")
     return words
 
 
@@ -79,7 +81,7 @@ def _gpus_in_words(gpus: GpuFacts) -> str:
     return f"{names} (driver {gpus.driver_version})" if gpus.driver_version else names
 
 
-def _storage_in_words(data: DataFacts) -> str:
-    storage = data.storage
-    place = ", ".join(filter(None, (storage.device or storage.source, storage.file_system)))
+def _storage_in_words(storage: StorageFacts, is_public: bool) -> str:
+    source = "" if is_public and not storage.source.startswith("/dev/") else storage.source
+    place = ", ".join(filter(None, (storage.device or source, storage.file_system)))
     return f"{storage.storage_class}{f' ({place})' if place else ''}"

@@ -14,6 +14,7 @@ from kerasdiag.doctor.background import Background
 from kerasdiag.doctor.check import Answer, Check, skipped
 from kerasdiag.doctor.collect import Facts, Request, Sources
 from kerasdiag.doctor.head import head_of
+from kerasdiag.doctor.private_names import private_names
 from kerasdiag.environment.tensorflow_probe import PROBE_S
 from kerasdiag.findings import CheckResult, DoctorReport, Status
 
@@ -64,6 +65,8 @@ def examine(
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         results=tuple(sorted(results, key=lambda result: result.code)),
         facts=head_of(facts, request),
+        public_facts=head_of(facts, request, is_public=True),
+        private=private_names(facts, request),
         epoch_s=demand.epoch_s if demand else None,
     )
 

@@ -50,9 +50,11 @@ class DataFacts:
         is_complete: Whether all were counted; listing stops after ``LISTING_S``.
         sample: Paths of some existing files, drawn evenly from those listed.
         mean_bytes: Mean size of the sample.
-        missing: How many more were drawn that do not exist.
+        missing: How many more were drawn that do not exist: names in a list, or links that lead nowhere.
+        missing_name: One of them; empty where there are none.
         storage: What the files of the sample lie on; where they lie on several disks, the slowest.
         placeholders: How many of the sample have their content in a cloud only; None where the system does not tell.
+        is_list: Whether a CSV names them, and not a folder.
     """
 
     path: str
@@ -64,6 +66,8 @@ class DataFacts:
     missing: int
     storage: StorageFacts
     placeholders: int | None = None
+    missing_name: str = ""
+    is_list: bool = False
 
     @property
     def total_bytes(self) -> float:
@@ -119,6 +123,8 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
         mean_bytes=sum(sizes.values()) / len(sizes),
         missing=len(tried) - len(sizes),
         placeholders=count_placeholders(tuple(sizes)),
+        missing_name=next((name for name in tried if name not in sizes), ""),
+        is_list=not path.is_dir(),
         storage=min(storages, key=lambda storage: FROM_SLOWEST.index(storage.storage_class)),
     )
 

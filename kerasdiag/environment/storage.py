@@ -120,7 +120,7 @@ def _of_mount(mount: Mount, root: Path) -> StorageFacts:
         return replace(facts, storage_class=known[0], reason=reason)
     devices = find_device(mount.device_number, mount.source, root)
     if not devices:
-        where = f"{mount.source} ({mount.device_number}, {mount.file_system})"
+        where = f"{mount.point} ({mount.device_number}, {mount.file_system})"
         return replace(facts, reason=f"/sys shows no block device for {where}")
     return _of_disk(facts, slowest([disk_of(device, root) for device in devices]))
 

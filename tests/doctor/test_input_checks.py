@@ -161,11 +161,15 @@ def test_sound_images():
 @pytest.mark.parametrize(
     ("file", "severity", "words"),
     [
-        (odd(problem="empty", format=""), "error", "1 of 101 files tried cannot be loaded: odd.jpg (empty)."),
-        (odd(problem="OSError: image file is truncated"), "error", "odd.jpg (OSError: image file is truncated)"),
-        (odd(mode="I;16", bits=16), "warn", "1 of 101 images are grayscale of more than 8 bits (odd.jpg)"),
-        (odd(mode="CMYK"), "info", "1 of 101 images are CMYK"),
-        (odd(is_rotated=True), "info", "1 of 101 images lie on a side"),
+        (odd(problem="empty", format=""), "error", "1 of 101 files tried cannot be loaded: empty."),
+        (
+            odd(problem="OSError: image file is truncated"),
+            "error",
+            "cannot be loaded: OSError: image file is truncated.",
+        ),
+        (odd(mode="I;16", bits=16), "warn", "1 of 101 images is grayscale of more than 8 bits: as RGB"),
+        (odd(mode="CMYK"), "info", "1 of 101 images is CMYK, and becomes RGB"),
+        (odd(is_rotated=True), "info", "1 of 101 images lies on a side: EXIF turns it"),
     ],
 )
 def test_odd_files(file, severity, words):
@@ -173,14 +177,34 @@ def test_odd_files(file, severity, words):
     finding = only(look(unfit_image_files, **facts(census=census(file))))
     assert str(finding.severity) == severity
     assert words in finding.message
+    assert not any("odd.jpg" in text for text in (finding.message, finding.remedy.text))
+    private = [fact.text for fact in finding.evidence if fact.is_private]
+    assert private == ["/data/photos/odd.jpg" + (f": {file.problem}" if file.problem else "")]
 
 
 def test_many_bad_files():
-    """A reader gets some of the names."""
-    bad = [odd(f"{number}.jpg", problem="empty") for number in range(9)]
+    """What is wrong is counted, and a reader gets some of the names."""
+    bad = [odd(f"{number}.jpg", problem="empty" if number else "truncated") for number in range(9)]
     finding = only(look(unfit_image_files, **facts(census=census(*bad))))
-    assert "9 of 109 files tried" in finding.message
-    assert "4.jpg (empty) and 4 more" in finding.message
+    assert "9 of 109 files tried cannot be loaded: empty (8), truncated (1)." in finding.message
+    assert finding.evidence[-1].text == "/data/photos/4.jpg: empty; and 4 more"
+    bad = [odd(f"{number}.jpg", problem=f"{number} bytes missing") for number in range(9)]
+    assert "2 bytes missing (1), and more." in only(look(unfit_image_files, **facts(census=census(*bad)))).message
+
+
+@pytest.mark.parametrize(
+    ("is_list", "severity", "words"),
+    [(False, "error", "links that lead nowhere. Keras ends the training"), (True, "warn", "leaves their rows out")],
+)
+def test_files_that_do_not_exist(is_list, severity, words):
+    """Keras stops at a link in a folder, and leaves rows of a list out; with or without a look into the others."""
+    data = make_data(missing=3, missing_name="/data/photos/ward7.jpg", is_list=is_list)
+    for throughput in (make_throughput(census=make_census()), None):
+        finding = only(look(unfit_image_files, data=data, throughput=throughput))
+        assert str(finding.severity) == severity
+        assert f"3 of {3 + len(data.sample)} files tried do not exist" in finding.message
+        assert words in finding.message
+        assert [fact.text for fact in finding.evidence if fact.is_private] == ["no such file: /data/photos/ward7.jpg"]
 
 
 @pytest.mark.parametrize(

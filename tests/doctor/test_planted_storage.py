@@ -76,7 +76,8 @@ def test_files_that_come_from_elsewhere(tmp_path, doctor, code):  # noqa: F811
     assert {finding["code"] for finding in report["findings"]} & set(REMOTE) == {code}
     assert is_example(first(report)) or code == "KD304"
     if code == "KD304":
-        assert "(fuse.gcsfuse, my-bucket)" in first(report)["message"]
+        assert "(fuse.gcsfuse)" in first(report)["message"]
+        assert first(report)["evidence"][0] == {"text": "mounted from my-bucket", "provenance": "declared"}
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,7 @@ def test_one_file_is_enough(placeholders, status):
                 "df": "Filesystem 512-blocks Used Available Capacity Mounted on\n//me@nas/sets 9 4 5 45% /Volumes/sets\n",
             },
             "KD304",
-            "(//me@nas/sets)",
+            "over the network: a file",
         ),
     ],
 )

@@ -44,7 +44,7 @@ def broken_tensorflow(environment: Environment) -> Answer:
             code="KD113",
             severity=Severity.ERROR,
             message=f"TensorFlow {version} cannot be imported: {probe.failure.rstrip('.')}.",
-            evidence=tuple(Evidence(line, Provenance.MEASURED) for line in lines)
+            evidence=tuple(Evidence(line, Provenance.MEASURED, is_private=True) for line in lines)
             or (Evidence("it printed nothing", Provenance.MEASURED),),
             remedy=Remedy(
                 "See all that it says, and try it in a new environment:",

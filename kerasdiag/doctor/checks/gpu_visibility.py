@@ -72,7 +72,9 @@ def invisible_gpu(environment: Environment) -> Answer:
     if probe.missing or _driver_is_too_old(gpus, environment.tensorflow_build):
         return skipped("KD202 or KD204 tells why")
     why = "it sees none, though its libraries load and the driver is new enough"
-    said = [Evidence(f"TensorFlow printed: {line.strip()}", Provenance.MEASURED) for line in probe.output[-3:]]
+    # It prints the name of the host where CUDA fails.
+    printed = [f"TensorFlow printed: {line.strip()}" for line in probe.output[-3:]]
+    said = [Evidence(line, Provenance.MEASURED, is_private=True) for line in printed]
     remedy = Remedy("Read what TensorFlow says at its start:", (probe.command,), safe=True)
     return found(_unused(gpus, packages, why, remedy, Severity.ERROR, Evidence(why, Provenance.MEASURED), *said))
 

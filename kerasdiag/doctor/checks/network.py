@@ -38,7 +38,7 @@ def data_on_network(environment: Environment) -> Answer:
         others, too, and its cache makes a measurement look better than the next morning.
 
     Example:
-        The data come over the network (nfs4, nas:/sets): a file that is not in memory takes 4.1 ms.
+        The data come over the network (nfs4): a file that is not in memory takes 4.1 ms.
 
     Fix:
         Copy the data, or one archive of them, to a local disk at the start of the job; or let autofix keep them in
@@ -55,9 +55,11 @@ def data_on_network(environment: Environment) -> Answer:
         return skipped(f"{'KD305' if storage.is_windows_drive else 'KD306'} tells about {storage.mount_point}")
     if storage.storage_class is not StorageClass.NETWORK:
         return ok(f"{storage.device or storage.mount_point} ({storage.file_system}) is no network")
-    place = ", ".join(filter(None, (storage.file_system, storage.source))) or storage.mount_point
-    message = f"The data come over the network ({place}){read_takes(environment)}."
-    return found(_finding("KD304", environment, message, move_remedy(environment), _CACHING))
+    place = f" ({storage.file_system})" if storage.file_system else ""
+    message = f"The data come over the network{place}{read_takes(environment)}."
+    source = Evidence(f"mounted from {storage.source}", Provenance.DECLARED, is_private=True)
+    evidence = (source,) if storage.source else ()
+    return found(_finding("KD304", environment, message, move_remedy(environment), _CACHING, *evidence))
 
 
 @check("KD305", "data-on-windows-drive", needs=("data",), uses=("reads", "throughput", "profile"))
@@ -160,9 +162,17 @@ def files_left_in_the_cloud(environment: Environment) -> Answer:
     )
 
 
-def _finding(code: str, environment: Environment, message: str, remedy: Remedy, reference: str) -> Finding:
+def _finding(
+    code: str, environment: Environment, message: str, remedy: Remedy, reference: str, *evidence: Evidence
+) -> Finding:
     cost = cost_of_reading(environment)
     return Finding(
-        code, cost.severity, message, reading_evidence(environment), remedy, reading_numbers(environment), cost.price,
+        code,
+        cost.severity,
+        message,
+        (*evidence, *reading_evidence(environment)),
+        remedy,
+        reading_numbers(environment),
+        cost.price,
         (reference,),
-    )  # fmt: skip
+    )
