@@ -27,7 +27,7 @@ LAYERS = (
     ("diagnosis", "next_step", "demand"),
     ("profile", "profile_json", "input_identity", "spec", "stage_timing", "ceilings", "environment", "findings"),
     ("version_facts",),
-    ("errors", "compat", "fit_call", "random_streams", "write_text"),
+    ("errors", "compat", "fit_call", "random_streams", "texts", "write_text"),
 )
 INDEPENDENT = ("profiler", "doctor", "repair")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from kerasdiag.findings import DoctorReport, Evidence, Finding
-from kerasdiag.report.texts import with_texts
+from kerasdiag.texts import with_texts
 
 LEFT_OUT = "left out, for it may name what is yours"
 _SHORTEST_NAME = 3  # a host or user of two letters would be found in half of all words

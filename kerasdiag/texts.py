@@ -1,4 +1,4 @@
-"""The texts of a report, all of them, whatever they are nested in."""
+"""Texts for a terminal, and all texts of a value, whatever they are nested in."""
 
 from __future__ import annotations
 
