@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from kerasdiag.compat import version_matches
-from kerasdiag.doctor.check import Answer, ok, unknown
+from kerasdiag.doctor.check import Answer, ok, skipped, unknown
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.packages import NIGHTLY_NAMES, TENSORFLOW_NAMES, PackageFacts
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
 from kerasdiag.version_facts import Entry
 
 TENSORFLOW_FAMILY = (*TENSORFLOW_NAMES, *NIGHTLY_NAMES, "tensorflow-cpu-aws")
+NO_KERAS = "neither TensorFlow nor Keras is installed"
 # Builds by others, whose versions the tables do not know.
 _OTHER_BUILDS = (*NIGHTLY_NAMES, "tensorflow-rocm", "intel-tensorflow", "tensorflow-directml")
 
@@ -22,16 +23,24 @@ def packages_of(environment: Environment) -> PackageFacts:
 
 
 def absent(packages: PackageFacts, *names: str) -> Answer:
-    """Say that none of these is there: fine where packages are installed, unknown where only lists are."""
+    """Say that none of these is there: fine where packages are installed, unknown where only lists are.
+
+    Where neither TensorFlow nor Keras is installed nothing was looked at, and nothing is fine.
+    """
     other = next((name for name in _OTHER_BUILDS if name in packages.versions), "") if "tensorflow" in names else ""
     if other:
         return unknown(f"{other} {packages.versions[other]} is no release of TensorFlow that is known here")
     if not packages.is_declared:
-        return ok(f"{names[0]} is not installed")
+        return ok(f"{names[0]} is not installed") if has_keras(packages) else skipped(NO_KERAS)
     for name in names:
         if name in packages.unpinned:
             return unknown(f"{packages.place}: {packages.unpinned[name]}")
     return unknown(f"which {names[0]} is not stated in {packages.place}")
+
+
+def has_keras(packages: PackageFacts) -> bool:
+    """Whether any TensorFlow or Keras is there."""
+    return any(name in packages.versions for name in (*TENSORFLOW_FAMILY, *_OTHER_BUILDS, "keras", "tf-keras"))
 
 
 def is_in(version: str | None, entry: Entry, column: str = "versions") -> bool:

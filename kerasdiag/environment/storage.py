@@ -48,6 +48,11 @@ class StorageFacts:
     is_card: bool = False
 
     @property
+    def is_seen(self) -> bool:
+        """Whether anything is known about it."""
+        return self.storage_class is not StorageClass.UNKNOWN or self.device is not None or bool(self.file_system)
+
+    @property
     def is_windows_drive(self) -> bool:
         """Whether it is a drive of Windows, seen from Linux inside of it (WSL)."""
         if self.file_system == "virtiofs":  # WSL 2.1 and later, where it is switched on

@@ -167,8 +167,8 @@ def test_a_container_whose_processes_were_killed(tmp_path, doctor):  # noqa: F81
 @pytest.mark.parametrize(
     ("facts", "status"),
     [
-        (PressureFacts(0.5), OK),
-        (PressureFacts(), NOT_TOLD),
+        (PressureFacts(0.5), NOT_TOLD),
+        (PressureFacts(0.5, steal=0.0), OK),
         (PressureFacts(0.5, throttled_ever=THROTTLED_AT_LEAST - 0.01), OK),
         (PressureFacts(0.5, throttled_ever=THROTTLED_AT_LEAST), WARN),
         (PressureFacts(0.5, throttled=THROTTLED_AT_LEAST, throttled_ever=0.01), WARN),

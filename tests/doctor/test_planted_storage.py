@@ -103,6 +103,16 @@ def test_what_is_a_drive_of_whom(file_system, source, is_windows, is_google):
     assert (storage.is_windows_drive, storage.is_google_drive) == (is_windows, is_google)
 
 
+def test_a_storage_that_cannot_be_looked_at(tmp_path, doctor):  # noqa: F811
+    """Nobody knows then whether it is a drive of Windows or of Google."""
+    machine = nvme(tmp_path)
+    data = machine.photos()
+    (tmp_path / "proc/self/mountinfo").unlink()
+    report, _ = doctor(machine, "--data", data, "--select", "KD3")
+    told = {one["code"]: one["status"] for one in report["checks"]}
+    assert {told[code] for code in ("KD304", "KD305", "KD306", "KD308", "KD310")} == {"unknown"}
+
+
 def test_lvm_on_a_hard_disk_and_an_ssd(tmp_path, doctor):  # noqa: F811
     """The slower one of two decides."""
     machine = nvme(tmp_path, mounts=f"{ROOT}2 1 253:0 / /data rw - xfs /dev/mapper/vg-data rw")

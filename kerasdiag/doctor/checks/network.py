@@ -83,6 +83,8 @@ def data_on_windows_drive(environment: Environment) -> Answer:
         If all of the data fit into the memory that is free, only the first epoch reads from the drive.
     """
     storage = data_of(environment).storage
+    if not storage.is_seen:
+        return unknown(storage.reason)
     if not storage.is_windows_drive:
         return ok("the data do not lie on a Windows drive under WSL")
     folder = shlex.quote(os.path.abspath(data_of(environment).folder))
@@ -112,6 +114,8 @@ def data_on_google_drive(environment: Environment) -> Answer:
         For a few hundred images, of which only the first epoch waits.
     """
     storage = data_of(environment).storage
+    if not storage.is_seen:
+        return unknown(storage.reason)
     if not storage.is_google_drive:
         return ok("the data do not lie on Google Drive")
     archive = os.path.join(storage.mount_point, "MyDrive/data.tar")

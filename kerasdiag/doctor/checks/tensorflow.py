@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from kerasdiag.compat import version_matches
 from kerasdiag.doctor.check import Answer, check, found, ok, unknown
-from kerasdiag.doctor.installed import TENSORFLOW_FAMILY, absent, finding, install, is_in, packages_of, stated
+from kerasdiag.doctor.installed import (
+    TENSORFLOW_FAMILY,
+    absent,
+    finding,
+    has_keras,
+    install,
+    is_in,
+    packages_of,
+    stated,
+)
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.packages import NIGHTLY_NAMES, PackageFacts
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
@@ -18,7 +27,8 @@ def unfit_tensorflow(environment: Environment) -> Answer:
     What it finds:
         More than one of tensorflow, tensorflow-cpu, -gpu, -intel, -macos and tf-nightly (those that tensorflow itself
         brings on Windows, macOS and Graviton do not count); a Python outside of the range that TensorFlow was
-        built and tested for; a profile of a training on TensorFlow where none is installed.
+        built and tested for; as a note an environment that has neither TensorFlow nor Keras, or not the TensorFlow
+        of the profile.
 
     Why it matters:
         They all write into the folder `tensorflow`, and the last one wins, file by file. Of two versions that is a
@@ -64,12 +74,18 @@ def unfit_tensorflow(environment: Environment) -> Answer:
 def _missing(environment: Environment, packages: PackageFacts) -> Answer:
     profile = environment.profile
     used = profile.software.get("tensorflow") if profile is not None else None
-    if not used or packages.is_declared:
+    if packages.is_declared or (not used and has_keras(packages)):
         return absent(packages, *TENSORFLOW_FAMILY)
     where = packages.place or "this interpreter"
-    message = f"The profile is of TensorFlow {used}, but none is installed for {where}."
-    seen = (Evidence(f"the profile names tensorflow {used}", Provenance.DECLARED),)
-    remedy = Remedy("Look at the environment that the training ran in:", ("kerasdiag doctor --python EXE",), safe=True)
+    if used:
+        message = f"The profile is of TensorFlow {used}, but none is installed for {where}."
+        seen = (Evidence(f"the profile names tensorflow {used}", Provenance.DECLARED),)
+        text = "Look at the environment that the training ran in:"
+    else:
+        message = f"Neither TensorFlow nor Keras is installed for {where}: no package was looked at."
+        seen = (Evidence(f"{len(packages.versions)} other packages are there", Provenance.DECLARED),)
+        text = "Look at the environment that trains, by its interpreter or its folder:"
+    remedy = Remedy(text, ("kerasdiag doctor --python EXE",), safe=True)
     return found(finding("KD106", Severity.INFO, message, seen, remedy, "another environment has no price"))
 
 
