@@ -88,8 +88,13 @@ def finding(  # noqa: PLR0917  # in the order of a Finding
     return Finding(code, severity, message, (*evidence, *measured), remedy, {}, Price.unknown(price), references)
 
 
-def runs_tensorflow(environment: Environment) -> bool:
-    """Whether trainings run on TensorFlow: Keras 3 may run on another backend."""
+def backend_of(environment: Environment) -> str:
+    """Return what trainings run on: the backend of the profile, else what ``KERAS_BACKEND`` names for Keras 3."""
     profile = environment.profile
     backend = profile.software.get("backend") if profile is not None else None
-    return (backend or packages_of(environment).environ.get("KERAS_BACKEND") or "tensorflow") == "tensorflow"
+    return backend or packages_of(environment).environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+def runs_tensorflow(environment: Environment) -> bool:
+    """Whether trainings run on TensorFlow."""
+    return backend_of(environment) == "tensorflow"

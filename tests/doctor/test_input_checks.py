@@ -8,6 +8,7 @@ from builders import (
     make_data,
     make_environment,
     make_input,
+    make_packages,
     make_profile,
     make_reads,
     make_storage,
@@ -18,6 +19,7 @@ from doctor.test_checks import look, only
 from kerasdiag.doctor.checks.image_files import unfit_image_files
 from kerasdiag.doctor.checks.preparation import slow_image_preparation
 from kerasdiag.doctor.checks.small_files import slow_cold_reads
+from kerasdiag.doctor.checks.workers import unfit_workers
 from kerasdiag.doctor.input_line import input_in_words
 from kerasdiag.environment.storage import StorageClass
 from kerasdiag.environment.throughput.facts import ImageFile, ImageWork, ThreadRate
@@ -309,3 +311,65 @@ def test_the_head_tells_of_others_on_the_machine(share, held, words):
     told = head(cores=2, throughput=make_throughput(cores=2, held=held, rates=rates))
     assert words in told.get("busy", "")
     assert ("busy" in told) is bool(words)
+
+
+# --- KD702 beside KD314
+
+BUSY = (
+    ThreadRate(1, 100, 0.0097),
+    ThreadRate(2, 103, 0.0097),
+    ThreadRate(4, 100, 0.0097),
+)  # others have one of 2 cores
+
+
+@pytest.mark.parametrize(
+    ("cores", "changes", "status", "words"),
+    [
+        (2, {}, ERROR, "train_generator.workers = 2"),
+        (8, {"held": 0.5}, WARN, "train_generator.workers = 4"),  # the lock lets so many at it
+        (8, {"held": 1.0}, OK, "1 worker makes as many images here as any number of them"),
+        (2, {"rates": BUSY}, NOT_TOLD, "others used about 1.0 of 2 cores"),
+    ],
+)
+def test_workers_by_what_was_measured(cores, changes, status, words):
+    """One report does not say in two places how many workers help, and mean two numbers."""
+    throughput = make_throughput(cores=cores, **changes)
+    profile = make_profile(0.5, 0.05, training_input=make_input(workers=1), cores=cores)
+    known = facts(cores, throughput=throughput, profile=profile)
+    answer = look(unfit_workers, **known)
+    assert answer.status is status
+    if answer.findings:
+        assert only(answer).remedy.code[0] == words
+        with_ = int(words.rpartition(" ")[2])
+        assert f"with {with_} workers" in head(cores=cores, throughput=throughput)["input"]
+        assert f"by what was measured here, {with_} workers were" in only(answer).price.basis
+    else:
+        assert words in answer.statement
+    # A note without a profile keeps to it as well.
+    note = look(unfit_workers, **{**known, "profile": None, "packages": make_packages(keras="3.15.1")})
+    assert words in (only(note).remedy.code[0] if note.findings else note.statement)
+
+
+def test_too_many_workers_by_what_was_measured():
+    """The number to take is that of the head."""
+    profile = make_profile(0.5, 0.05, training_input=make_input(workers=40), cores=8)
+    known = facts(8, throughput=make_throughput(cores=8, held=0.5), profile=profile)
+    assert only(look(unfit_workers, **known)).remedy.text.startswith("Take 4 and profile again")
+
+
+def test_others_are_named_where_more_workers_do_not_help():
+    """It is not the training's own work that fills the cores."""
+    known = facts(2, throughput=make_throughput(cores=2, rates=BUSY), profile=training(1600))
+    text = only(look(slow_image_preparation, **known)).remedy.text
+    assert text.startswith(
+        "More than 1 worker does not help, for all cores have work; others used about 1.0 of 2 cores"
+    )
+
+
+def test_numbers_of_large_factors():
+    """530 times, not 5.3e+02 times; 1 worker, not 1 workers."""
+    known = facts(1, throughput=make_throughput(cores=1, census=make_census(size=(5900, 5900))))
+    finding = only(look(unfit_image_files, **known))
+    assert "The images have 530 times the pixels of 256x256" in finding.message
+    assert "with 1 worker," in finding.price.basis
+    assert not [fact.text for fact in finding.evidence if "e+" in fact.text]

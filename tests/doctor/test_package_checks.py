@@ -263,6 +263,7 @@ FORCED = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
         ("2.10.1", "4.25.8", "<3.20", FORCED, WARN),  # that is what it is good for
         ("2.10.1", "3.19.6", "<3.20", {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "upb"}, OK),
         ("2.21.0", None, ">=6.31.1", {}, WARN),
+        ("2.12.0", "4.25.8", "<5,>=3.20.3", {**FORCED, "KERAS_BACKEND": "jax"}, SKIPPED),  # nothing here needs it
     ],
 )
 def test_protobuf(tensorflow, protobuf, wanted, environ, status):

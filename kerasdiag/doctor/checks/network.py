@@ -14,6 +14,7 @@ from kerasdiag.doctor.reading import (
     reading_evidence,
     reading_numbers,
 )
+from kerasdiag.doctor.wording import by_count
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.storage_class import StorageClass
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
@@ -150,13 +151,14 @@ def files_left_in_the_cloud(environment: Environment) -> Answer:
         return skipped("this system has no files that are fetched when they are read")
     if not data.placeholders:
         return ok(f"the content of {len(data.sample):,} images looked at is on this machine")
+    have = by_count(data.placeholders, "has its", "have their")
     commands = (f'attrib +P -U "{data.folder}\\*" /S /D',) if environment.system.name == "Windows" else ()
     text = 'Choose "Always keep on this device" (OneDrive), "Keep Downloaded" (iCloud) or "Available offline" '
     return found(
         Finding(
             code="KD307",
             severity=Severity.ERROR,
-            message=f"{data.placeholders:,} of {len(data.sample):,} images looked at have their content in a cloud only.",
+            message=f"{data.placeholders:,} of {len(data.sample):,} images looked at {have} content in a cloud only.",
             evidence=(Evidence("the attributes of the files say so", Provenance.DECLARED),),
             remedy=Remedy(text + "(Dropbox) for the folder.", commands, safe=True),
             numbers={"placeholders": data.placeholders, "files": len(data.sample)},
