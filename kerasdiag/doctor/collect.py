@@ -216,7 +216,7 @@ class Facts:
             return find_packages(self._sources.search_path, self._sources.environ, self._sources.interpreter)
         other: OtherPython = self._tasks[_PYTHON].result()
         found = find_packages(other.search_path, self._sources.environ, other.interpreter)
-        return dataclasses.replace(found, place=other.place, pip=other.pip)
+        return dataclasses.replace(found, place=other.place, python=other.python, pip=other.pip)
 
     def _other_python(self) -> OtherPython:
         assert self._request.python is not None, "else nobody asks for it"

@@ -61,7 +61,7 @@ def stated(packages: PackageFacts, *names: str) -> tuple[Evidence, ...]:
 def install(packages: PackageFacts, text: str, *requirements: str) -> Remedy:
     """Return what to type, or to write into the list, to have these versions."""
     if packages.is_declared:
-        return Remedy(f"{text.rstrip(':.')}, in {packages.place}:", requirements, safe=False)
+        return Remedy(f"{text.rstrip(':.')}, in {packages.edited_in}:", requirements, safe=False)
     quoted = " ".join(f'"{one}"' if set(one) & set("<>=!~[") else one for one in requirements)
     return Remedy(text, (f"{packages.pip} install {quoted}",), safe=False)
 
@@ -69,7 +69,7 @@ def install(packages: PackageFacts, text: str, *requirements: str) -> Remedy:
 def uninstall(packages: PackageFacts, text: str, *names: str) -> Remedy:
     """Return what to type, or to take out of the list, to be rid of these packages."""
     if packages.is_declared:
-        return Remedy(f"{text} Take {' and '.join(names)} out of {packages.place}.", (), safe=False)
+        return Remedy(f"{text.rstrip(':.')}: take {' and '.join(names)} out of {packages.edited_in}.", (), safe=False)
     return Remedy(text, (f"{packages.pip} uninstall -y {' '.join(names)}",), safe=False)
 
 

@@ -61,12 +61,14 @@ class OtherPython:
         interpreter: What it is.
         search_path: Folders in which its packages lie.
         place: Its name in words.
-        pip: How its pip is called.
+        python: How a shell calls it.
+        pip: How it calls its pip.
     """
 
     interpreter: Interpreter
     search_path: tuple[str, ...]
     place: str
+    python: str
     pip: str
 
 
@@ -144,8 +146,9 @@ def find_other_python(path: str, asking: Callable[[Path], Asked | None] = ask) -
         version, system, here.machine if asked else None, asked.implementation if asked else here.implementation
     )
     place = f"the interpreter {executable}" if executable else f"the environment {named}"
-    pip = f"{shlex.quote(str(executable))} -m pip" if executable else "pip"
-    return OtherPython(interpreter, tuple(map(str, folders)), place, pip)
+    python = shlex.quote(str(executable)) if executable else "python"
+    pip = f"{python} -m pip" if executable else "pip"
+    return OtherPython(interpreter, tuple(map(str, folders)), place, python, pip)
 
 
 def _executable_and_prefix(named: Path, path: str) -> tuple[Path | None, Path]:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from kerasdiag.environment.child_process import Ending, run_child, take_order
-from kerasdiag.environment.interpreter import own_python
 
 PROBE_S = 30.0  # an import takes 2 to 6 s from a warm disk, several times as long from a network
 # One that was given less and did not come back may only be slow.
@@ -65,7 +64,6 @@ class ProbeFacts:
         not_asked: Why nobody knows: there was no time, or no process; empty otherwise.
         lacks_time: Whether that is for lack of time.
         output: The last lines that it printed.
-        command: How to repeat it.
     """
 
     version: str | None = None
@@ -76,7 +74,6 @@ class ProbeFacts:
     not_asked: str = ""
     lacks_time: bool = False
     output: tuple[str, ...] = ()
-    command: str = field(default_factory=lambda: f'{own_python()} -c "import tensorflow"')
 
     @property
     def unanswered(self) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 
 import pytest
 
@@ -74,6 +77,25 @@ def test_a_broken_rich(tmp_path):
             [*QUICK, "--format", format_], env=environ, capture_output=True, text=True, timeout=60, check=False
         )
         assert (result.returncode, result.stderr) == (0, "")
+
+
+@POSIX
+def test_what_to_type_is_for_this_python(tmp_path):
+    """The one on PATH may be another, or none; and the TensorFlow to install is the one that is installed."""
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('broken on purpose')")
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    command = [*COMMAND, "doctor", "--no-config", "--select", "KD113", "--format", "json"]
+    result = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path, "PATH": "/absent"}, capture_output=True, timeout=60, check=False
+    )
+    finding = json.loads(result.stdout)["findings"][0]
+    python = shlex.quote(sys.executable)
+    installed = {one.metadata["Name"].lower().replace("_", "-"): one.version for one in metadata.distributions()}
+    name = "tensorflow" if "tensorflow" in installed else "tensorflow-cpu"
+    assert finding["remedy"]["code"] == [
+        f'{python} -c "import tensorflow"',
+        f'{python} -m venv new && new/bin/pip install "{name}=={installed[name]}"',
+    ]
 
 
 @POSIX

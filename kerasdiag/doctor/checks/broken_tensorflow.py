@@ -37,7 +37,7 @@ def broken_tensorflow(environment: Environment) -> Answer:
     if not probe.failure:
         took = f" in {probe.import_s:.1f} s" if probe.import_s is not None else ""
         return ok(f"TensorFlow {probe.version} was imported{took}")
-    version = packages.tensorflow[1]
+    name, version = packages.tensorflow
     lines = [line.strip() for line in probe.output if line.strip()][-3:]
     return found(
         Finding(
@@ -48,7 +48,10 @@ def broken_tensorflow(environment: Environment) -> Answer:
             or (Evidence("it printed nothing", Provenance.MEASURED),),
             remedy=Remedy(
                 "See all that it says, and try it in a new environment:",
-                (probe.command, f'python -m venv new && new/bin/pip install "tensorflow=={version}"'),
+                (
+                    f'{packages.python} -c "import tensorflow"',
+                    f'{packages.python} -m venv new && new/bin/pip install "{name}=={version}"',
+                ),
                 safe=True,
             ),
             numbers={"printed_lines": len(probe.output)},

@@ -75,7 +75,9 @@ def invisible_gpu(environment: Environment) -> Answer:
     # It prints the name of the host where CUDA fails.
     printed = [f"TensorFlow printed: {line.strip()}" for line in probe.output[-3:]]
     said = [Evidence(line, Provenance.MEASURED, is_private=True) for line in printed]
-    remedy = Remedy("Read what TensorFlow says at its start:", (probe.command,), safe=True)
+    remedy = Remedy(
+        "Read what TensorFlow says at its start:", (f'{packages.python} -c "import tensorflow"',), safe=True
+    )
     return found(_unused(gpus, packages, why, remedy, Severity.ERROR, Evidence(why, Provenance.MEASURED), *said))
 
 
@@ -99,10 +101,10 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
     When to ignore:
         Never, if the training is meant for the GPU.
     """
-    gpus, probe = environment.gpus, environment.tensorflow
-    if gpus is None or not gpus.is_there:
+    (gpus, packages), probe = _facts(environment), environment.tensorflow
+    if not gpus.is_there:
         return without_gpu(gpus, "there is no NVIDIA GPU")
-    if environment.packages is not None and environment.packages.tensorflow is None:
+    if environment.packages is not None and packages.tensorflow is None:
         return skipped("TensorFlow is not installed here")
     if probe is None or probe.unanswered:
         return unknown(f"TensorFlow could not be asked: {probe.unanswered if probe else 'it was not started'}")
@@ -110,7 +112,7 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
         return ok("TensorFlow sees its GPUs" if probe.gpus else "every library that was tried can be loaded")
     names = ", ".join(probe.missing)
     them = "it" if len(probe.missing) == 1 else "them"
-    version = environment.packages.tensorflow[1] if environment.packages and environment.packages.tensorflow else ""
+    version = packages.tensorflow[1] if packages.tensorflow else ""
     pinned = f"=={version}" if version else ""
     evidence = [Evidence(f"{name}: {said}", Provenance.MEASURED) for name, said in probe.missing.items()]
     build, with_what = environment.tensorflow_build, "the CUDA that it was built with"
@@ -124,7 +126,9 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
             message=f"TensorFlow sees no GPU, because {names} cannot be loaded.",
             evidence=tuple(evidence),
             remedy=Remedy(
-                f"Install {them} with TensorFlow:", (f'pip install "tensorflow[and-cuda]{pinned}"',), safe=False
+                f"Install {them} with TensorFlow:",
+                (f'{packages.pip} install "tensorflow[and-cuda]{pinned}"',),
+                safe=False,
             )
             if not version or version_matches(version, _BRINGS_CUDA)
             else Remedy(f"TensorFlow {version} does not bring CUDA along; install {with_what} from NVIDIA or conda."),
@@ -135,7 +139,7 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
     )
 
 
-@check("KD203", "kernels-compiled-at-start", needs=("gpus", "tensorflow_build"), uses=("variables",))
+@check("KD203", "kernels-compiled-at-start", needs=("gpus", "tensorflow_build"), uses=("variables", "packages"))
 def kernels_compiled_at_start(environment: Environment) -> Answer:
     """TensorFlow holds no machine code for this GPU, and compiles all of it when it starts.
 
@@ -158,7 +162,7 @@ def kernels_compiled_at_start(environment: Environment) -> Answer:
     When to ignore:
         If the second start is fast: the driver keeps what it has compiled, as long as its cache is large enough.
     """
-    gpus, build = environment.gpus or GpuFacts(), environment.tensorflow_build
+    (gpus, packages), build = _facts(environment), environment.tensorflow_build
     if not gpus.gpus:
         return without_gpu(gpus, "no GPU can be asked")
     if build is None or not build.compute_capabilities:
@@ -179,7 +183,7 @@ def kernels_compiled_at_start(environment: Environment) -> Answer:
         f"{gpu.title} has compute capability {_dotted(gpu.compute_capability)}, and this TensorFlow holds code for "
         f"{_dotted(real[0])} to {_dotted(real[-1])} only: the rest is compiled {when}, for up to half an hour."
     )
-    lines = ("unset CUDA_CACHE_DISABLE",) if never_kept else ("pip install -U tensorflow",)
+    lines = ("unset CUDA_CACHE_DISABLE",) if never_kept else (f"{packages.pip} install -U tensorflow",)
     text = "Let the driver keep what it compiles:" if never_kept else "Take a TensorFlow that is built for this GPU:"
     return found(
         Finding(
@@ -264,11 +268,11 @@ def _cause(environment: Environment, gpus: GpuFacts, packages: PackageFacts) -> 
         )
         return (
             "since 2.11 TensorFlow has no GPU support on native Windows",
-            Remedy(text, ('pip install "tensorflow==2.10.1" "numpy<2"',), safe=False),
+            Remedy(text, (f'{packages.pip} install "tensorflow==2.10.1" "numpy<2"',), safe=False),
         )
     if name in _CPU_WHEELS or (build is not None and not build.is_cuda_build):
         extra = "[and-cuda]" if version_matches(version, _BRINGS_CUDA) else ""
-        lines = (f"pip uninstall {name}", f'pip install "tensorflow{extra}=={version}"')
+        lines = (f"{packages.pip} uninstall {name}", f'{packages.pip} install "tensorflow{extra}=={version}"')
         return (
             f"{name} is made without GPU support",
             Remedy("Install the TensorFlow that has it:", lines, safe=False),

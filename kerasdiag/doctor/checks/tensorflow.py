@@ -133,7 +133,7 @@ def _several(packages: PackageFacts, rivals: list[str]) -> Finding:
     is_one_version = len({packages.versions[name] for name in rivals}) == 1
     keep = f"{rivals[0]}=={packages.versions[rivals[0]]}"
     if packages.is_declared:
-        remedy = Remedy(f"Leave only one of them in {packages.place}, such as:", (keep,), safe=False)
+        remedy = Remedy(f"Leave only one of them, such as this, in {packages.edited_in}:", (keep,), safe=False)
     else:
         lines = (f"{packages.pip} uninstall -y {' '.join(rivals)}", *install(packages, "", keep).code)
         remedy = Remedy("Uninstall all of them, then install the one that you want:", lines, safe=False)
