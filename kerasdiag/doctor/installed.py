@@ -10,7 +10,7 @@ from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Sev
 from kerasdiag.version_facts import Entry
 
 TENSORFLOW_FAMILY = (*TENSORFLOW_NAMES, *NIGHTLY_NAMES, "tensorflow-cpu-aws")
-NO_KERAS = "neither TensorFlow nor Keras is installed"
+NO_KERAS = "neither Keras nor TensorFlow is installed"
 # Builds by others, whose versions the tables do not know.
 _OTHER_BUILDS = (*NIGHTLY_NAMES, "tensorflow-rocm", "intel-tensorflow", "tensorflow-directml")
 
@@ -35,7 +35,10 @@ def absent(packages: PackageFacts, *names: str) -> Answer:
     for name in names:
         if name in packages.unpinned:
             return unknown(f"{packages.place}: {packages.unpinned[name]}")
-    return unknown(f"which {names[0]} is not stated in {packages.place}")
+    why = f"which {names[0]} is not stated in {packages.place}"
+    if packages.not_found:
+        why += f", and what it installs from was not found beside it: {', '.join(packages.not_found)}"
+    return unknown(why)
 
 
 def has_keras(packages: PackageFacts) -> bool:

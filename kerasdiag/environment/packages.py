@@ -82,6 +82,7 @@ class PackageFacts:
         pip: How it calls its pip; empty where there are only lists.
         edited_in: Where somebody writes down what is to be installed; empty where it is installed.
         unpinned: Of lists: what they say about packages whose version they leave open.
+        not_found: Of lists: files that they install from, and that were not found.
         is_declared: Whether they come from lists, which may leave out what pip will bring besides.
         requires: Requirements of TensorFlow, Keras and what these require, by name.
         conda: Names of those that conda installed; it builds with pins of its own.
@@ -98,6 +99,7 @@ class PackageFacts:
     pip: str = "pip"
     edited_in: str = ""
     unpinned: Mapping[str, str] = field(default_factory=dict)
+    not_found: tuple[str, ...] = ()
     is_declared: bool = False
     requires: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     conda: frozenset[str] = frozenset()

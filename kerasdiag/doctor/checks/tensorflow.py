@@ -51,6 +51,9 @@ def unfit_tensorflow(environment: Environment) -> Answer:
     rivals = _rivals(packages, [name for name in there if _fits_system(packages, name)] or there)
     if len(rivals) > 1:
         return found(_several(packages, rivals))
+    perhaps = [name for name in TENSORFLOW_FAMILY if name in packages.unpinned and not _is_for_one_system(name)]
+    if perhaps:
+        return unknown(f"{packages.place}: {packages.unpinned[perhaps[0]]}")
     name = rivals[0]
     version = packages.versions[name]
     row = row_of("tensorflow_python", version) if name not in NIGHTLY_NAMES else None
@@ -91,8 +94,14 @@ def _missing(environment: Environment, packages: PackageFacts) -> Answer:
 
 def _fits_system(packages: PackageFacts, name: str) -> bool:
     """Whether a package that is made for one system only can be installed there: lock files name those of all systems."""
-    systems = next((one["systems"] for one in tables()["tensorflow_parts"] if one["part"] == name), None)
-    return not packages.is_declared or systems is None or packages.interpreter.system in systems
+    if not packages.is_declared or not _is_for_one_system(name):
+        return True
+    systems = next(one["systems"] for one in tables()["tensorflow_parts"] if one["part"] == name)
+    return packages.interpreter.system in systems
+
+
+def _is_for_one_system(name: str) -> bool:
+    return any(one["part"] == name for one in tables()["tensorflow_parts"])
 
 
 def _rivals(packages: PackageFacts, there: list[str]) -> list[str]:

@@ -41,7 +41,7 @@ def find_declared(paths: Sequence[str]) -> PackageFacts:
         declared.environ,
         edited_in=" and ".join(dict.fromkeys(map(_edited_in, paths))),
     )
-    return dataclasses.replace(facts, conda=frozenset(declared.conda))
+    return dataclasses.replace(facts, conda=frozenset(declared.conda), not_found=tuple(declared.not_found))
 
 
 def _called(path: str) -> str:
@@ -73,10 +73,10 @@ def _read(file: Path, into: Declaration) -> None:
     if _DOCKERFILE.fullmatch(name):
         read_dockerfile(file, text, into)
     elif _TOML_LOCK.fullmatch(name):
-        read_toml_lock(text, into)
+        read_toml_lock(file, text, into)
     elif name == "pipfile.lock":
-        read_pipfile_lock(text, into)
+        read_pipfile_lock(file, text, into)
     elif name.endswith((".yml", ".yaml")):
         read_conda_file(file, text, into)
     else:
-        read_requirements(file, into)
+        read_requirements(file, into, text=text)
