@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kerasdiag.environment.interpreter import own_pip
+from kerasdiag.environment.own_python import own_pip
 from kerasdiag.errors import DoctorUsageError
 
 FILE = "pyproject.toml"

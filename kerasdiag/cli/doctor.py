@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasdiag.cli.waiting_line import WaitingLine
-from kerasdiag.environment.interpreter import own_pip
+from kerasdiag.environment.own_python import own_pip
 from kerasdiag.errors import ReportError
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ pyproject.toml:
     ignore = ["KD302"]
     fail-on = "warn"                              also select, strict, timeout, data, x-col, directory
 
-Exit codes: 0 fine, 1 findings as severe as --fail-on, 2 wrong usage, 3 with --strict: a check crashed or
-did not come back.
+Exit codes: 0 fine, 1 findings as severe as --fail-on, 2 wrong usage, 3 with --strict: a check crashed, did
+not come back, or had no time.
 """
 
 
@@ -96,10 +96,13 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
     show.add_argument(
         "--format", choices=FORMATS, default="text", help="text (default), json, markdown, or github (annotations)"
     )
-    show.add_argument("-v", "--verbose", action="store_true", help="what every check saw, and how long it took")
+    show.add_argument("-v", "--verbose", action="store_true", help="what every check saw, how long it took, and links")
     show.add_argument("--fail-on", choices=FAIL_ON, help="exit with 1 from this severity on (error)")
     show.add_argument(
-        "--strict", action="store_true", default=None, help="exit with 3 if a check crashed or did not come back"
+        "--strict",
+        action="store_true",
+        default=None,
+        help="exit with 3 if a check crashed, did not come back or had no time",
     )
     choose.add_argument("--no-config", action="store_true", help="take no options from pyproject.toml")
     parser.set_defaults(run=run)

@@ -61,7 +61,8 @@ def _packages_in_words(packages: PackageFacts | None, request: Request) -> dict[
     if packages.place:
         words = {"looked at": f"{packages.place}, not this interpreter", "python": packages.interpreter.in_words()}
     listed = [f"{name} {packages.versions[name]}" for name in _SHOWN if name in packages.versions]
-    return {**words, "packages": ", ".join(listed) or "neither TensorFlow nor Keras"}
+    none = f"neither TensorFlow nor Keras{' is pinned' if packages.is_declared else ''}"
+    return {**words, "packages": ", ".join(listed) or none}
 
 
 def _input_in_words(machine: Environment | None, facts: Facts, done: dict[str, Any]) -> dict[str, str]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import os
 import platform
 import re
-import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from packaging.markers import Marker
+if TYPE_CHECKING:
+    from packaging.markers import Marker
 
 _SYSTEMS = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
 # What a marker may meet where nobody says.
@@ -105,23 +104,3 @@ class Interpreter:
         system = _SYSTEMS.get(self.system or "", self.system or "")
         where = " ".join(filter(None, (system, self.machine)))
         return f"{self.version or 'version not stated'}{f' on {where}' if where else ''}"
-
-
-def own_python() -> str:
-    """Return how a shell calls this Python: by its name only where the one on PATH lies beside it."""
-    if not sys.executable or _is_beside(shutil.which("python")):
-        return "python"
-    return f'"{sys.executable}"' if os.name == "nt" else shlex.quote(sys.executable)
-
-
-def own_pip() -> str:
-    """Return how a shell calls the pip of this Python: by its name only where the one on PATH lies beside it."""
-    return "pip" if not sys.executable or _is_beside(shutil.which("pip")) else f"{own_python()} -m pip"
-
-
-def _is_beside(program: str | None) -> bool:
-    """Whether a program lies where this Python does. Links count as they are: those of an environment lead out of it."""
-    if program is None:
-        return False
-    own = os.path.dirname(os.path.abspath(sys.executable))
-    return os.path.dirname(os.path.abspath(program)) in (own, os.path.join(own, "Scripts"))

@@ -19,7 +19,8 @@ from packaging.utils import canonicalize_name
 
 from kerasdiag.compat import version_matches
 from kerasdiag.environment.distributions import Distribution, find_distributions
-from kerasdiag.environment.interpreter import Interpreter, own_pip, own_python
+from kerasdiag.environment.interpreter import Interpreter
+from kerasdiag.environment.own_python import own_pip, own_python
 from kerasdiag.version_facts import tables
 
 TENSORFLOW_NAMES = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos")

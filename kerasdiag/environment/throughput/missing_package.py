@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasdiag.environment.interpreter import own_pip
+from kerasdiag.environment.own_python import own_pip
 
 
 class MissingPackageError(Exception):

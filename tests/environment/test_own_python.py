@@ -1,4 +1,4 @@
-"""How a shell calls this Python and its pip, and what markers ask of a Python that is known in part."""
+"""How a shell calls this Python and its pip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from kerasdiag.environment.interpreter import own_pip, own_python
+from kerasdiag.environment.own_python import own_pip, own_python
 
 
 @pytest.mark.skipif(os.name != "posix", reason="programs without suffixes")
