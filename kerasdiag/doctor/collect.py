@@ -174,8 +174,9 @@ class Facts:
 
     def unfinished(self, groups: Sequence[str]) -> str:
         """Say what is still being done for these groups; empty when all are collected."""
-        tasks = {group: self._tasks[group] for group in (MACHINE, *groups) if group in self._tasks}
-        return " and ".join(_DOING[group] for group, task in tasks.items() if not task.is_done)
+        names = [name for name in (MACHINE, *groups) if name in self._tasks and not self._tasks[name].is_done]
+        waiting = [name for name in _ONE_BY_ONE if name in names][1:]
+        return " and ".join(_DOING[name] for name in dict.fromkeys(names) if name not in waiting)
 
     def is_collecting(self, group: str) -> bool:
         """Whether this group was asked for, and can be had."""
