@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from kerasdiag.environment.child_process import Ending, run_child, take_order
@@ -91,11 +87,10 @@ def probe_tensorflow(libraries: Sequence[str] = (), timeout_s: float = PROBE_S) 
     if timeout_s < _LEAST_S:
         return ProbeFacts(not_asked="no time was left for it; --timeout gives more", lacks_time=True)
     heard = Heard()
-    with _keras_home() as home:
-        # So much that it says which library it misses.
-        variables = {**os.environ, **home, "TF_CPP_MIN_LOG_LEVEL": "0", "PYTHONIOENCODING": "utf-8:backslashreplace"}
-        order = {"libraries": list(libraries)}
-        ending = run_child(__name__, order, heard.hear, timeout_s, variables, hears_errors=True)
+    # So much that it says which library it misses.
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0", "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    order = {"libraries": list(libraries)}
+    ending = run_child(__name__, order, heard.hear, timeout_s, {**variables, **_keras_home()}, hears_errors=True)
     if ending.not_started:
         return ProbeFacts(not_asked=f"no process could be started for it ({ending.not_started})")
     if ending.is_given_up and heard.answer is None:
@@ -150,19 +145,8 @@ def _failure(heard: Heard, ending: Ending) -> str:
     return last[:300] or f"it ended with code {ending.code} and said nothing"
 
 
-@contextlib.contextmanager
-def _keras_home() -> Iterator[dict[str, str]]:
-    """The variable that keeps Keras from writing ``keras.json`` into a home that has none; else nothing."""
-    home = Path(os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras"))
-    if (home / "keras.json").exists():
-        yield {}
-        return
-    try:
-        folder = tempfile.mkdtemp(prefix="kerasdiag-")
-    except OSError:  # nowhere to write: Keras cannot either
-        yield {}
-        return
-    try:
-        yield {"KERAS_HOME": folder}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _keras_home() -> dict[str, str]:
+    """The variable that keeps Keras from writing ``keras.json`` where there is none: a folder that cannot be made."""
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
+    has_settings = os.path.exists(os.path.join(home, "keras.json"))
+    return {} if has_settings else {"KERAS_HOME": os.path.join(os.devnull, "keras")}
