@@ -45,10 +45,18 @@ class Provenance(str, Enum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """One short fact, with its number and unit, and how it is known."""
+    """One short fact, with its number and unit, and how it is known.
+
+    Attributes:
+        text: The fact.
+        provenance: How it is known.
+        is_private: Whether it names what is the user's own (a file, a server) or what another program printed. It is
+            left out of what is made for others, so a message never holds such a name.
+    """
 
     text: str
     provenance: Provenance
+    is_private: bool = False
 
 
 class PriceUnit(str, Enum):
@@ -196,6 +204,7 @@ class CheckResult:
         statement: What was seen, or why nothing was; empty where the findings say it.
         findings: What it found.
         duration_s: How long it took, the collecting of its facts included.
+        lacks_time: Whether it could not tell for lack of time, and might with more.
     """
 
     code: str
@@ -204,6 +213,7 @@ class CheckResult:
     statement: str = ""
     findings: tuple[Finding, ...] = ()
     duration_s: float = 0.0
+    lacks_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +225,8 @@ class DoctorReport:
         created_at: When, ISO 8601 in UTC.
         results: One for each check that was selected, in the order of their codes.
         facts: What was looked at, in words: ``python``, ``packages``, ``cores``, ``data`` ...
+        public_facts: The same for others, without names of the user's machine, servers and data.
+        private: Paths of the user that the texts may hold -> what may stand there for others.
         epoch_s: Length of an epoch in the profile, None without one. Prices in percent are compared by it.
         schema_version: Version of the JSON.
     """
@@ -223,13 +235,15 @@ class DoctorReport:
     created_at: str
     results: tuple[CheckResult, ...]
     facts: Mapping[str, str] = field(default_factory=dict)
+    public_facts: Mapping[str, str] = field(default_factory=dict)
+    private: Mapping[str, str] = field(default_factory=dict)
     epoch_s: float | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
     def complete(self) -> bool:
-        """Whether every check came to an end of its own."""
-        return all(result.status is not Status.CRASHED for result in self.results)
+        """Whether every check came to an end of its own, and none was short of time."""
+        return not any(result.status is Status.CRASHED or result.lacks_time for result in self.results)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -37,7 +37,7 @@ LAYERS = (
         "findings",
     ),
     ("version_facts",),
-    ("errors", "compat", "fit_call", "random_streams", "write_text"),
+    ("errors", "compat", "fit_call", "random_streams", "texts", "write_text"),
 )
 INDEPENDENT = ("profiler", "doctor", "repair")
 

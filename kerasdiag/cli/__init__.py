@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from kerasdiag import __version__
 from kerasdiag.cli import demo, doctor, explain, report, run, store
 from kerasdiag.errors import KerasDiagError
+from kerasdiag.texts import printable
 
 EXIT_OK = 0
 EXIT_USAGE = 2  # wrong usage or a bad input file; 1 and 3 belong to the doctor's findings
+EXIT_INTERRUPTED = 130  # on Windows; elsewhere a process that Ctrl-C ends has no exit code
 
 _DESCRIPTION = """\
 Find out whether a Keras training waits for its data.
@@ -57,9 +60,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return int(code)
     except KerasDiagError as error:
-        with contextlib.suppress(Exception):  # the exit code says it, too
-            sys.stderr.write(f"kerasdiag: {error}\n")
+        _say(str(error))
         return EXIT_USAGE
     except BrokenPipeError:  # `kerasdiag report ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except KeyboardInterrupt:
+        _say("stopped.")
+        return _end_by_interrupt()
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(Exception):  # the exit code says it, too
+        sys.stderr.write(f"kerasdiag: {printable(text)}\n")
+
+
+def _end_by_interrupt() -> int:
+    """End as Ctrl-C ends any program, so that a shell's loop ends with it; what hangs in a thread holds up nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if os.name != "nt":
+        os.kill(os.getpid(), signal.SIGINT)
+    return EXIT_INTERRUPTED

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kerasdiag.environment.own_python import own_pip
 from kerasdiag.errors import DoctorUsageError
 
 FILE = "pyproject.toml"
@@ -51,19 +52,30 @@ OPTIONS = {
     "directory": Option("directory", "a folder, relative to the pyproject.toml", _is_text),
 }
 _PATHS = ("data", "directory")
+# The usual way to write it, for a file that cannot be read as TOML, and where there is nothing to read TOML with.
 _TABLE = re.compile(rb"""^\s*\[\s*["']?tool["']?\s*\.\s*["']?kerasdiag\b""", re.MULTILINE)
 
 
 def find_file(start: Path) -> Path | None:
-    """Return the nearest pyproject.toml with a ``[tool.kerasdiag]`` in a folder or above it, None without one."""
+    """Return the nearest pyproject.toml with options for kerasdiag in a folder or above it, None without one."""
     for folder in (start, *start.parents):
         file = folder / FILE
         try:
-            if file.is_file() and _TABLE.search(file.read_bytes()):
+            if file.is_file() and _has_options(file.read_bytes()):
                 return file
         except OSError:  # not ours to read
             continue
     return None
+
+
+def _has_options(content: bytes) -> bool:
+    if b"kerasdiag" not in content:
+        return False
+    try:
+        tool = _parse(content).get("tool")
+    except (ImportError, ValueError):
+        return _TABLE.search(content) is not None
+    return isinstance(tool, dict) and "kerasdiag" in tool
 
 
 def read_options(file: Path) -> dict[str, Any]:
@@ -86,18 +98,22 @@ def read_options(file: Path) -> dict[str, Any]:
 
 def _table(file: Path) -> dict[str, Any]:
     try:
-        if sys.version_info >= (3, 11):
-            import tomllib
-        else:
-            import tomli as tomllib
+        tool = _parse(file.read_bytes()).get("tool", {})
     except ImportError:
-        raise DoctorUsageError(f"To read {file}, Python before 3.11 needs: pip install tomli") from None
-    try:
-        with file.open("rb") as stream:
-            tool = tomllib.load(stream).get("tool", {})
-    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise DoctorUsageError(f"To read {file}, Python before 3.11 needs: {own_pip()} install tomli") from None
+    except (OSError, ValueError) as error:
         raise DoctorUsageError(f"{file} cannot be read as TOML: {error}") from None
     table = tool.get("kerasdiag", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
         raise DoctorUsageError(f"{file}: [tool.kerasdiag] must be a table. Received: {table!r}")
     return table
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    """TOML as a dictionary; a ValueError is raised where it is none, or no UTF-8."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    found: dict[str, Any] = tomllib.loads(content.decode())
+    return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from kerasdiag.write_text import write_text
+from kerasdiag.cli.waiting_line import WaitingLine
+from kerasdiag.environment.own_python import own_pip
+from kerasdiag.errors import ReportError
 
 if TYPE_CHECKING:
     from kerasdiag.doctor.collect import Request
@@ -50,8 +51,8 @@ pyproject.toml:
     ignore = ["KD302"]
     fail-on = "warn"                              also select, strict, timeout, data, x-col, directory
 
-Exit codes: 0 fine, 1 findings as severe as --fail-on, 2 wrong usage, 3 with --strict: a check crashed or
-did not come back.
+Exit codes: 0 fine, 1 findings as severe as --fail-on, 2 wrong usage, 3 with --strict: a check crashed, did
+not come back, or had no time.
 """
 
 
@@ -65,8 +66,8 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
         "scripts", nargs="*", metavar="SCRIPT", help="training scripts, notebooks, folders of them; never run"
     )
     look.add_argument("--data", metavar="DIR|CSV", help="the images: a folder, or a CSV with one row for each")
-    look.add_argument("--x-col", metavar="NAME", help="column of the file names (filename)")
-    look.add_argument("--directory", metavar="DIR", help="folder of the file names (that of the CSV)")
+    look.add_argument("--x-col", type=_named, metavar="NAME", help="column of the file names (filename)")
+    look.add_argument("--directory", type=_named, metavar="DIR", help="folder of the file names (that of the CSV)")
     look.add_argument("--profile", type=Path, metavar="FILE", help="a saved profile of the training")
     look.add_argument(
         "--target-size", type=_size, metavar="HxW", help="pixels of the training (of the profile, else 256x256)"
@@ -77,10 +78,13 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
     look.add_argument("--no-io", action="store_true", help="read no file of the data")
     look.add_argument("--no-probe", action="store_true", help="do not start TensorFlow in another process")
     look.add_argument(
-        "--python", metavar="EXE", help="look at the packages of this interpreter or environment folder instead"
+        "--python",
+        type=_named,
+        metavar="EXE",
+        help="look at the packages of this interpreter or environment folder instead",
     )
     look.add_argument(
-        "-r", "--requirement", action="append", default=[], metavar="FILE",
+        "-r", "--requirement", type=_named, action="append", default=[], metavar="FILE",
         help="look at a list instead: requirements, a lock file, environment.yml, a Dockerfile; may be repeated",
     )  # fmt: skip
     choose = parser.add_argument_group("which checks")
@@ -92,10 +96,13 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
     show.add_argument(
         "--format", choices=FORMATS, default="text", help="text (default), json, markdown, or github (annotations)"
     )
-    show.add_argument("-v", "--verbose", action="store_true", help="what every check saw, and how long it took")
+    show.add_argument("-v", "--verbose", action="store_true", help="what every check saw, how long it took, and links")
     show.add_argument("--fail-on", choices=FAIL_ON, help="exit with 1 from this severity on (error)")
     show.add_argument(
-        "--strict", action="store_true", default=None, help="exit with 3 if a check crashed or did not come back"
+        "--strict",
+        action="store_true",
+        default=None,
+        help="exit with 3 if a check crashed, did not come back or had no time",
     )
     choose.add_argument("--no-config", action="store_true", help="take no options from pyproject.toml")
     parser.set_defaults(run=run)
@@ -103,7 +110,7 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
 
 def run(arguments: argparse.Namespace) -> int:
     """Examine, print, and return the exit code."""
-    from kerasdiag.cli.printing import show_table
+    from kerasdiag.cli.printing import show_table, write_out
     from kerasdiag.doctor.checks import CHECKS
     from kerasdiag.doctor.documentation import rows
     from kerasdiag.doctor.runner import examine
@@ -115,12 +122,12 @@ def run(arguments: argparse.Namespace) -> int:
         opt_in = () if arguments.select or arguments.ignore else [check for check in CHECKS if check.is_opt_in]
         show_table(rows([check for check in CHECKS if check in checks or check in opt_in]))
         return 0
-    waiting = _Waiting(sys.stderr)
+    waiting = WaitingLine(sys.stderr)
     try:
         report = examine(checks, _request(arguments), timeout_s=arguments.timeout, on_wait=waiting.tell)
     finally:
         waiting.clear()
-    _print(report, arguments)
+    write_out(_rendered(report, arguments))
     return exit_code(report, arguments.fail_on or "error", strict=bool(arguments.strict))
 
 
@@ -138,7 +145,10 @@ def _add_configuration(arguments: argparse.Namespace) -> None:
     """Take from pyproject.toml what the command line leaves open."""
     from kerasdiag.cli.configuration import find_file, read_options
 
-    file = None if arguments.no_config else find_file(Path.cwd())
+    try:
+        file = None if arguments.no_config else find_file(Path.cwd())
+    except OSError:  # the current directory was deleted
+        file = None
     if file is None:
         return
     options = read_options(file)
@@ -158,7 +168,7 @@ def _request(arguments: argparse.Namespace) -> Request:
 
     data = None
     if arguments.data is not None:
-        data = DataRequest(arguments.data, arguments.x_col or DataRequest("").x_col, arguments.directory)
+        data = DataRequest(arguments.data, arguments.x_col, arguments.directory)
     elif arguments.x_col is not None or arguments.directory is not None:
         raise DoctorUsageError("--x-col and --directory belong to --data FILE.csv, which is missing.")
     work = WorkRequest(arguments.target_size, arguments.augmentation)
@@ -179,62 +189,60 @@ def _request(arguments: argparse.Namespace) -> Request:
     )
 
 
-def _print(report: DoctorReport, arguments: argparse.Namespace) -> None:
-    from kerasdiag.report import doctor_github, doctor_json, doctor_markdown, doctor_text
-    from kerasdiag.report.redaction import private_names, redact
-
+def _rendered(report: DoctorReport, arguments: argparse.Namespace) -> str:
     if arguments.format == "json":
-        text = doctor_json.render(report)
-    elif arguments.format == "markdown":
-        text = doctor_markdown.render(redact(report, private_names(arguments.data, arguments.directory)))
-    elif arguments.format == "github":
-        text = doctor_github.render(report)
-    else:
-        text = doctor_text.render_for(sys.stdout, report, verbose=arguments.verbose)
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        from kerasdiag.report import doctor_json
 
+        return doctor_json.render(report)
+    if arguments.format == "markdown":
+        from kerasdiag.report import doctor_markdown
+        from kerasdiag.report.redaction import own_names, redact
 
-class _Waiting:
-    """A line on a terminal that says what is being done; ``clear`` takes it away."""
+        return doctor_markdown.render(redact(report, own_names()))
+    if arguments.format == "github":
+        from kerasdiag.report import doctor_github
 
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream  # None: the process was started without one
-        self._shown = ""
-
-    def clear(self) -> None:
-        """Leave an empty line."""
-        self._show("")
-
-    def tell(self, doing: str) -> None:
-        """Show what is being done."""
-        with suppress(OSError, ValueError):  # closed meanwhile
-            if self._stream is not None and self._stream.isatty():
-                self._show(f"{doing} ..." if doing else "")
-
-    def _show(self, text: str) -> None:
-        if text == self._shown or self._stream is None:
-            return
-        line = "\r" + text.ljust(len(self._shown)) + ("" if text else "\r")
-        self._shown = text
-        with suppress(OSError, ValueError):  # nobody reads it: the report matters
-            write_text(self._stream, line)
+        return doctor_github.render(report)
+    try:
+        from kerasdiag.report import doctor_text
+    except Exception as error:  # rich is missing or broken, which is no reason to have looked for nothing
+        raise ReportError(
+            f"the text needs rich, which cannot be imported here ({type(error).__name__}: {error}): "
+            f"{own_pip()} install rich. The other formats need none: --format json."
+        ) from None
+    return doctor_text.render_for(sys.stdout, report, verbose=arguments.verbose)
 
 
 def _size(text: str) -> tuple[int, int]:
-    sides = [int(side) for side in text.lower().split("x")]
-    height, width = sides * 2 if len(sides) == 1 else sides
+    sides = text.lower().split("x")
+    try:
+        height, width = [int(side) for side in (sides * 2 if len(sides) == 1 else sides)]
+    except ValueError:
+        height = width = 0
     if not (0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE):
-        raise argparse.ArgumentTypeError(f"must be from 1x1 to {MOST_SIDE}x{MOST_SIDE}. Received: {text}")
+        expected = f"HEIGHTxWIDTH in pixels, from 1x1 to {MOST_SIDE}x{MOST_SIDE}"
+        raise argparse.ArgumentTypeError(f"must be {expected}. Received: {text!r}")
     return height, width
 
 
 def _codes(text: str) -> tuple[str, ...]:
-    return tuple(code.strip() for code in text.split(",") if code.strip())
+    codes = tuple(code.strip() for code in text.split(",") if code.strip())
+    if not codes:  # a variable of a shell script that is not set would mean all checks
+        raise argparse.ArgumentTypeError(f"must be codes, such as KD101,KD3. Received: {text!r}")
+    return codes
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0. Received: {text}")
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0. Received: {text!r}")
     return seconds
+
+
+def _named(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("is empty.")
+    return text

@@ -36,6 +36,7 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
 
 def run(arguments: argparse.Namespace) -> int:
     """Print or write the report of one profile."""
+    from kerasdiag.cli.printing import write_out
     from kerasdiag.diagnosis import diagnose
     from kerasdiag.errors import ReportError
     from kerasdiag.profile import RunProfile, write_whole
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     render = renderer_for(arguments.output) if arguments.output else None
     diagnosis = diagnose(RunProfile.load(arguments.profile))
     if render is None:
-        sys.stdout.write(render_for(sys.stdout, diagnosis))
+        write_out(render_for(sys.stdout, diagnosis))
         return 0
     try:
         write_whole(arguments.output, render(diagnosis))

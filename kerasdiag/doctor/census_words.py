@@ -7,12 +7,14 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
-from kerasdiag.doctor.wording import duration, size
+from kerasdiag.doctor.wording import duration, factor, size
 from kerasdiag.environment.data_files import DataFacts
 from kerasdiag.environment.throughput.facts import ImageFile, ImageWork
+from kerasdiag.findings import Evidence, Provenance
 
 GONE = "No such file or directory"  # between listing and looking: somebody moves the data about
 _NAMES = 5  # of bad files; a reader looks at a few
+_KINDS = 3  # of what is wrong with them
 # With more folders than that in the sample, it cannot have seen all of them.
 _MOST_FOLDERS = 32
 
@@ -39,15 +41,23 @@ def census_in_words(census: Sequence[ImageFile], data: DataFacts, work: ImageWor
     target = work.target_size[0] * work.target_size[1]
     ratio = mean_pixels(census) / target
     middle = sorted(files, key=lambda file: file.pixels)[len(files) // 2]
-    shown = f"{middle.width}x{middle.height} in the median, {ratio:.2g} times the pixels of the target on average"
+    shown = f"{middle.width}x{middle.height} in the median, {factor(ratio)} times the pixels of the target on average"
     return f"{looked}: {shares}; {shown}; {size(data.mean_bytes)} each{_folders(census, data)}"
 
 
-def names_in_words(files: Sequence[ImageFile]) -> str:
-    """Return some of the files by name, each with what is wrong with it."""
-    named = [os.path.basename(file.path) + (f" ({file.problem})" if file.problem else "") for file in files[:_NAMES]]
-    rest = f" and {len(files) - _NAMES} more" if len(files) > _NAMES else ""
-    return ", ".join(named) + rest
+def problems_in_words(files: Sequence[ImageFile]) -> str:
+    """Return what is wrong with some files, the most frequent first."""
+    counts = Counter(file.problem for file in files).most_common()
+    said = [f"{problem} ({count})" if len(counts) > 1 else problem for problem, count in counts[:_KINDS]]
+    return ", ".join(said) + (", and more" if len(counts) > _KINDS else "")
+
+
+def names_of(files: Sequence[ImageFile]) -> tuple[Evidence, ...]:
+    """Return some of the files by name, each with what is wrong with it; the user's own business."""
+    named = [file.path + (f": {file.problem}" if file.problem else "") for file in files[:_NAMES]]
+    if len(files) > _NAMES:
+        named[-1] += f"; and {len(files) - _NAMES} more"
+    return tuple(Evidence(one, Provenance.MEASURED, is_private=True) for one in named)
 
 
 def decode_times(census: Sequence[ImageFile]) -> str:

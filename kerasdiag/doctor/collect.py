@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import platform
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from kerasdiag.doctor.background import Background
-from kerasdiag.doctor.input_line import input_in_words
-from kerasdiag.doctor.wording import files, size
+from kerasdiag.environment.ask_gpus import ASK_S as ASK_GPUS_S
+from kerasdiag.environment.ask_gpus import ask_gpus
 from kerasdiag.environment.cache_target import CacheFacts, find_cache
 from kerasdiag.environment.cold_reads import MAX_READS, ReadFacts, measure_reads
 from kerasdiag.environment.data_files import DataFacts, DataRequest, find_data
 from kerasdiag.environment.declared.lists import find_declared
 from kerasdiag.environment.facts import Environment
-from kerasdiag.environment.gpus import GpuFacts, find_gpus, load_nvml
+from kerasdiag.environment.gpus import GpuFacts
 from kerasdiag.environment.interpreter import Interpreter
 from kerasdiag.environment.limits import LimitFacts, find_limits
-from kerasdiag.environment.other_python import find_other_python
-from kerasdiag.environment.packages import TENSORFLOW_NAMES, PackageFacts, find_packages
+from kerasdiag.environment.other_python import ASK_S as ASK_PYTHON_S
+from kerasdiag.environment.other_python import OtherPython, find_other_python
+from kerasdiag.environment.other_python import ask as ask_python
+from kerasdiag.environment.packages import PackageFacts, find_packages
 from kerasdiag.environment.pressure import PressureFacts, watch_pressure
 from kerasdiag.environment.scanners import ScannerFacts, find_scanners
 from kerasdiag.environment.scripts import ScriptFacts, find_scripts
@@ -46,7 +48,7 @@ class Sources:
         search_path: Folders in which packages lie; None: those of this interpreter.
         environ: Environment variables; None: those of this process.
         measure_reads: Reads a sample of files and tells how long it took.
-        load_nvml: Returns the module pynvml, or something like it.
+        ask_gpus: Asks the driver for its GPUs, given where ``/sys`` is found, the variables, and for how many seconds.
         probe: Asks TensorFlow in another process, given the libraries to try and for how many seconds.
         interpreter: What runs the packages; None: this interpreter.
         measure_throughput: Makes batches of a sample of images and tells how fast.
@@ -56,7 +58,7 @@ class Sources:
     search_path: tuple[str, ...] | None = None
     environ: Mapping[str, str] | None = None
     measure_reads: Callable[[Sequence[str]], ReadFacts] = measure_reads
-    load_nvml: Callable[[], Any] = load_nvml  # Any: pynvml has no type stubs
+    ask_gpus: Callable[[Path, Optional[Mapping[str, str]], float], GpuFacts] = ask_gpus
     probe: Callable[[Sequence[str], float], ProbeFacts] = probe_tensorflow
     interpreter: Interpreter | None = None
     measure_throughput: Callable[[Sample, ImageWork], ThroughputFacts] = measure_throughput
@@ -87,17 +89,11 @@ class Request:
     scripts: tuple[str, ...] | None = None
 
 
-_SHOWN = (
-    *TENSORFLOW_NAMES,
-    "tf-nightly",
-    "keras",
-    "tf-keras",
-    "keras-preprocessing",
-    "numpy",
-)  # in the head of a report
-_MACHINE = "machine"
+MACHINE = "machine"
+_PYTHON = "python"  # the other one
 _DOING = {
-    _MACHINE: "looking at the machine",
+    MACHINE: "looking at the machine",
+    _PYTHON: "asking the other Python",
     "packages": "looking for packages",
     "data": "listing the data",
     "reads": "reading files of the data",
@@ -114,6 +110,8 @@ _DOING = {
 }
 # In this order, each when all before it are done: nothing else shall run beside a clock, and TensorFlow is the loudest.
 _ONE_BY_ONE = ("reads", "scanners", "throughput", "tensorflow")
+# All else is done by then. What is not may hang, as a driver does, and must not take every measurement with it.
+_QUIET_AFTER_S = 2.0
 # Of the time until everybody is given up: what the checks need when the facts are there.
 _LEFT_FOR_CHECKS_S = 0.5
 
@@ -134,6 +132,8 @@ class Facts:
         self._until = time.monotonic() + 60.0 if until is None else until
         self._probe_until = self._until if probe_until is None else probe_until
         self.absent = _absent(request)
+        self._quiet_by = time.monotonic() + _QUIET_AFTER_S
+        self._beside: dict[str, None] = {}
         self._tasks: dict[str, Background[Any]] = {}  # Any: each group has its own type
         wanted = (groups | {"packages"}) - set(self.absent)
         if request.data is not None:
@@ -142,8 +142,11 @@ class Facts:
             wanted.add("tensorflow_build")
         if request.scripts is not None:
             wanted.add("scripts")  # and so is a script that does not exist
-        makers = {
-            _MACHINE: self._machine,
+        if request.python is not None:
+            wanted.add(_PYTHON)
+        makers: dict[str, Callable[[], Any]] = {
+            MACHINE: self._machine,
+            _PYTHON: self._other_python,
             "packages": self._packages,
             "data": self._data,
             "gpus": self._gpus,
@@ -159,64 +162,50 @@ class Facts:
             "tensorflow": self._tensorflow,
         }
         for group, make in makers.items():
-            if group == _MACHINE or group in wanted:
+            if group == MACHINE or group in wanted:
                 self._tasks[group] = Background(make, group)
 
     def environment(self, groups: Sequence[str]) -> Environment:
         """Wait for these groups and return them; raises what their collection raised."""
-        base: Environment = self._tasks[_MACHINE].result()
+        base: Environment = self._tasks[MACHINE].result()
         values = {group: self._tasks[group].result() for group in groups if group in self._tasks}
         profile = self._request.profile if "profile" in groups else None
         return dataclasses.replace(base, **values, profile=profile, absent=self.absent)
 
     def unfinished(self, groups: Sequence[str]) -> str:
         """Say what is still being done for these groups; empty when all are collected."""
-        tasks = {group: self._tasks[group] for group in (_MACHINE, *groups) if group in self._tasks}
-        return " and ".join(_DOING[group] for group, task in tasks.items() if not task.is_done)
+        names = [name for name in (MACHINE, *groups) if name in self._tasks and not self._tasks[name].is_done]
+        waiting = [name for name in _ONE_BY_ONE if name in names][1:]
+        return " and ".join(_DOING[name] for name in dict.fromkeys(names) if name not in waiting)
 
-    def raise_wrong_usage(self, until: float) -> None:
-        """Raise DoctorUsageError if what the user named does not exist; wait until then to learn it."""
-        for task in (self._tasks[name] for name in ("data", "packages", "scripts") if name in self._tasks):
-            if task.wait(until) and isinstance(task.error, DoctorUsageError):
+    def is_collecting(self, group: str) -> bool:
+        """Whether this group was asked for, and can be had."""
+        return group in self._tasks
+
+    def raise_wrong_usage(self, wait: Callable[[Background[Any], float], bool], until: float) -> None:
+        """Raise DoctorUsageError if what the user named does not exist.
+
+        Args:
+            wait: Waits for a task until then, and tells whether it is done.
+            until: Latest ``time.monotonic()`` to wait for it.
+        """
+        for task in (self._tasks[name] for name in ("data", "scripts", "packages") if name in self._tasks):
+            if wait(task, until) and isinstance(task.error, DoctorUsageError):
                 raise task.error
 
-    def in_words(self) -> dict[str, str]:
-        """Describe what has been collected, for the head of a report."""
-        words = {"python": f"{platform.python_version()} on {platform.system()} {platform.machine()}"}
-        done = {group: task.result() for group, task in self._tasks.items() if task.is_done and task.error is None}
-        packages: PackageFacts | None = done.get("packages")
-        if packages is not None:
-            if packages.place:
-                words = {
-                    "looked at": f"{packages.place}, not this interpreter",
-                    "python": packages.interpreter.in_words(),
-                }
-            listed = [f"{name} {packages.versions[name]}" for name in _SHOWN if name in packages.versions]
-            words["packages"] = ", ".join(listed) or "neither TensorFlow nor Keras"
-        machine: Environment | None = done.get(_MACHINE)
-        if machine is not None:
-            words["cores"] = f"{machine.cores} of {machine.visible_cores or machine.cores}"
-            words["memory"] = f"{size(machine.memory.available_bytes)} available"
-        gpus: GpuFacts | None = done.get("gpus")
-        if gpus is not None and gpus.is_there:
-            words["gpu"] = _gpus_in_words(gpus)
-        data: DataFacts | None = done.get("data")
-        if data is not None:
-            words["data"] = f"{data.path}: {files(data)}"
-            words["storage"] = _storage_in_words(data)
-            words.update(self._input_in_words(done))
-        scripts: ScriptFacts | None = done.get("scripts")
-        if scripts is not None:
-            words["scripts"] = _scripts_in_words(scripts)
-        if self._request.profile is not None:
-            words["profile"] = f"of {self._request.profile.created_at} on {self._request.profile.host}"
-        return words
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """What was still being done while something was timed."""
+        return tuple(self._beside)
 
-    def _input_in_words(self, done: dict[str, Any]) -> dict[str, str]:
-        if _MACHINE not in done or "throughput" not in done:
-            return {}
-        groups = {name: done[name] for name in ("data", "reads", "throughput") if name in done}
-        return input_in_words(dataclasses.replace(done[_MACHINE], **groups, absent=self.absent))
+    def done(self) -> dict[str, Any]:
+        """Return what has been collected, by group, for the head of a report."""
+        return {group: task.result() for group, task in self._tasks.items() if task.is_done and task.error is None}
+
+    def lack_time(self, groups: Iterable[str]) -> bool:
+        """Whether one of these groups is there, but not whole, for lack of time."""
+        done = self.done()
+        return any(getattr(done.get(group), "lacks_time", False) for group in groups)
 
     def _machine(self) -> Environment:
         return Environment.collect(self._sources.root)
@@ -226,9 +215,14 @@ class Facts:
             return find_declared(self._request.lists)
         if self._request.python is None:
             return find_packages(self._sources.search_path, self._sources.environ, self._sources.interpreter)
-        other = find_other_python(self._request.python)
+        other: OtherPython = self._tasks[_PYTHON].result()
         found = find_packages(other.search_path, self._sources.environ, other.interpreter)
-        return dataclasses.replace(found, place=other.place, pip=other.pip)
+        return dataclasses.replace(found, place=other.place, python=other.python, pip=other.pip)
+
+    def _other_python(self) -> OtherPython:
+        assert self._request.python is not None, "else nobody asks for it"
+        seconds = min(ASK_PYTHON_S, self._last_moment - time.monotonic())
+        return find_other_python(self._request.python, partial(ask_python, seconds=seconds))
 
     def _data(self) -> DataFacts:
         assert self._request.data is not None, "the group is absent without data"
@@ -244,10 +238,15 @@ class Facts:
         return self._sources.measure_reads(data.sample)
 
     def _scanners(self) -> ScannerFacts:
-        self._wait_before("scanners")
+        unfinished = self._wait_before("scanners")
         data = self._tasks["data"] if self._request.reads_files and "data" in self._tasks else None
-        files = data.result().sample if data is not None else ()
-        return find_scanners(files, self._sources.root)
+        if data is None:
+            return find_scanners((), self._sources.root)
+        if unfinished or not data.wait(self._last_moment):
+            found = find_scanners((), self._sources.root)
+            why = f"the doctor was still at {_DOING[unfinished or 'data']}"
+            return dataclasses.replace(found, not_measured=why, lacks_time=True)
+        return find_scanners(data.result().sample, self._sources.root)
 
     def _tensorflow(self) -> ProbeFacts:
         self._wait_before("tensorflow")
@@ -258,12 +257,13 @@ class Facts:
         return self._sources.probe(cuda_libraries(build), self._probe_until - _LEFT_FOR_CHECKS_S - time.monotonic())
 
     def _gpus(self) -> GpuFacts:
-        return find_gpus(self._sources.root, self._sources.environ, self._sources.load_nvml)
+        seconds = min(ASK_GPUS_S, self._last_moment - time.monotonic())
+        return self._sources.ask_gpus(self._sources.root, self._sources.environ, seconds)
 
     def _tensorflow_build(self) -> TensorFlowBuild | None:
         search_path = self._sources.search_path
         if self._request.python is not None:
-            search_path = find_other_python(self._request.python).search_path
+            search_path = self._tasks[_PYTHON].result().search_path
         return find_build(sys.path if search_path is None else search_path)
 
     def _pressure(self) -> PressureFacts:
@@ -279,20 +279,27 @@ class Facts:
     def _cache(self) -> CacheFacts:
         return find_cache(self._sources.root)
 
-    def _wait_before(self, group: str, until: float | None = None) -> str:
-        """Wait for all that comes before this group; return the first that is not done then, or an empty text."""
-        later = _ONE_BY_ONE[_ONE_BY_ONE.index(group) :]
-        waiting_for = [(name, task) for name, task in self._tasks.copy().items() if name not in later]
-        return next((name for name, task in waiting_for if not task.wait(until)), "")
+    @property
+    def _last_moment(self) -> float:
+        """When facts must be there for the checks to have time for them."""
+        return self._until - _LEFT_FOR_CHECKS_S
+
+    def _wait_before(self, group: str) -> str:
+        """Wait until nothing runs beside a clock; return what is timed before this group and not done, or an empty text."""
+        earlier = _ONE_BY_ONE[: _ONE_BY_ONE.index(group)]
+        tasks = self._tasks.copy()
+        for name, task in tasks.items():
+            if name not in _ONE_BY_ONE and not task.wait(self._quiet_by):
+                self._beside[_DOING[name]] = None
+        return next((name for name in earlier if name in tasks and not tasks[name].wait(self._last_moment)), "")
 
     def _throughput(self) -> ThroughputFacts:
         work = image_work(self._request.work, self._request.profile)
-        until = self._until - _LEFT_FOR_CHECKS_S
-        unfinished = self._wait_before("throughput", until)
+        unfinished = self._wait_before("throughput") or ("" if self._tasks["data"].wait(self._last_moment) else "data")
         if unfinished:
-            return ThroughputFacts(work, not_measured=f"the doctor was still at {_DOING[unfinished]}")
+            return ThroughputFacts(work, not_measured=f"the doctor was still at {_DOING[unfinished]}", lacks_time=True)
         data: DataFacts = self._tasks["data"].result()
-        machine: Environment = self._tasks[_MACHINE].result()
+        machine: Environment = self._tasks[MACHINE].result()
         reads = self._tasks.get("reads")
         has_read = reads is not None and reads.error is None
         sample = Sample(
@@ -300,15 +307,10 @@ class Facts:
             num_read=MAX_READS if has_read else 0,
             cores=machine.cores,
             memory_bytes=machine.memory.available_bytes,
-            seconds=min(MAX_S, until - time.monotonic() - GRACE_S),
+            seconds=min(MAX_S, self._last_moment - time.monotonic() - GRACE_S),
             max_bytes=MAX_BYTES - (sum(read.num_bytes for read in reads.result().reads) if reads and has_read else 0),
         )
         return self._sources.measure_throughput(sample, work)
-
-
-def _scripts_in_words(scripts: ScriptFacts) -> str:
-    paths = [script.path for script in scripts.scripts]
-    return ", ".join(paths) if len(paths) <= 3 else f"{paths[0]} and {len(paths) - 1} more"
 
 
 def _absent(request: Request) -> dict[str, str]:
@@ -323,20 +325,8 @@ def _absent(request: Request) -> dict[str, str]:
         absent["tensorflow"] = "TensorFlow of another environment is not started"
     elif not request.probes:
         absent["tensorflow"] = "TensorFlow was not started (--no-probe)"
-        absent["reads"] = "no file was read (--no-io)"
     if request.scripts is None:
         absent["scripts"] = "no script was named (kerasdiag doctor train.py)"
     if request.profile is None:
         absent["profile"] = "no profile of a training was given (--profile FILE)"
     return absent
-
-
-def _gpus_in_words(gpus: GpuFacts) -> str:
-    names = ", ".join(gpu.name or f"GPU {gpu.index}" for gpu in gpus.gpus) or gpus.remark or "none that is visible"
-    return f"{names} (driver {gpus.driver_version})" if gpus.driver_version else names
-
-
-def _storage_in_words(data: DataFacts) -> str:
-    storage = data.storage
-    place = ", ".join(filter(None, (storage.device or storage.source, storage.file_system)))
-    return f"{storage.storage_class}{f' ({place})' if place else ''}"

@@ -17,7 +17,7 @@ def page(check: Check) -> str:
     needed, useful = _given(check)
     parts.append(f"It needs {' and '.join(needed) or 'nothing that you have to give'}.")
     if useful:
-        parts[-1] += f" {' and '.join(useful)} makes its answer more precise."
+        parts[-1] += f" {' and '.join(useful)} {'makes' if len(useful) == 1 else 'make'} its answer more precise."
     if check.is_opt_in:
         parts[-1] += f" It runs only where it is named: --select {check.code}."
     return "\n\n".join(parts)

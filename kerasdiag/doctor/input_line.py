@@ -6,6 +6,7 @@ from kerasdiag.doctor.image_cost import cores_of_others, measured_throughput, wh
 from kerasdiag.doctor.reading import fits_page_cache
 from kerasdiag.doctor.roofline import Roofline
 from kerasdiag.doctor.supply import roofline_from_disk, roofline_of
+from kerasdiag.doctor.wording import workers
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.throughput.asked import steps_in_words
 from kerasdiag.environment.throughput.facts import ImageWork, ThroughputFacts
@@ -36,10 +37,8 @@ def input_in_words(environment: Environment) -> dict[str, str]:
 
 def roofline_in_words(drawn: Roofline) -> str:
     """Return what the input gives at most, what limits it, and how many workers help."""
-    workers = f"{drawn.workers} worker{'s' if drawn.workers > 1 else ''}"
-    return (
-        f"at most {_rate(drawn.images_per_s)} with {workers}; limited by {drawn.limited_by}; more workers do not help"
-    )
+    who = workers(drawn.workers)
+    return f"at most {_rate(drawn.images_per_s)} with {who}; limited by {drawn.limited_by}; more workers do not help"
 
 
 def beside_others(environment: Environment) -> str:

@@ -75,12 +75,8 @@ def _asked(packages: PackageFacts, package: str, extra: str) -> Iterator[Require
         try:
             requirement = Requirement(text)
             marker = requirement.marker
-            if marker is None:
-                applies = not extra
-            elif packages.interpreter.version is None and "python_" in str(marker):
-                applies = False
-            else:
-                applies = marker.evaluate({**packages.interpreter.markers(), "extra": extra})
+            # What hangs on something that no list states is held against nobody.
+            applies = not extra if marker is None else packages.interpreter.applies(marker, extra) is True
         except (InvalidRequirement, ValueError, KeyError, TypeError):  # one bad line, not all of them
             continue
         if applies:

@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from functools import partial
+from typing import Any  # each group of facts has a type of its own
 
 from kerasdiag import __version__
 from kerasdiag.demand import demand_of
 from kerasdiag.doctor.background import Background
 from kerasdiag.doctor.check import Answer, Check, skipped
 from kerasdiag.doctor.collect import Facts, Request, Sources
+from kerasdiag.doctor.head import head_of
+from kerasdiag.doctor.private_names import private_names
 from kerasdiag.environment.tensorflow_probe import PROBE_S
 from kerasdiag.findings import CheckResult, DoctorReport, Status
 
@@ -35,7 +38,7 @@ def examine(
         sources: Where facts come from; by default this machine.
         timeout_s: When to give up on a check, collecting its facts included. All run side by side, so
             this is the longest that the whole examination takes. By default ``TIMEOUT_S``, and ``PROBE_S``
-            more for those that ask TensorFlow itself.
+            more for those that ask TensorFlow itself, where it is started.
         on_wait: Called now and then with what is being done, once that takes longer than a second.
 
     Raises:
@@ -45,40 +48,48 @@ def examine(
     begin = time.monotonic()
     limit_s = TIMEOUT_S if timeout_s is None else timeout_s
     probe_limit_s = limit_s + PROBE_S if timeout_s is None else limit_s
-    until = begin + limit_s
     groups = {name for check in checks for name in (*check.needs, *check.uses)}
-    facts = Facts(request, sources or Sources(), groups, until, begin + probe_limit_s)
+    facts = Facts(request, sources or Sources(), groups, begin + limit_s, begin + probe_limit_s)
     running = [(check, Background(partial(_examine, check, facts), check.code)) for check in checks]
-    if on_wait is not None:
-        _tell_while_waiting(
-            [task for _, task in running], begin + probe_limit_s, lambda: on_wait(facts.unfinished(sorted(groups)))
-        )
-    results = []
+    wait = _waiting(on_wait, lambda: facts.unfinished(sorted(groups)))
+    facts.raise_wrong_usage(wait, begin + limit_s)
+    limits = {check.code: probe_limit_s if _asks_tensorflow(check, facts) else limit_s for check in checks}
     # First those that are given up first.
-    for check, task in sorted(running, key=lambda pair: _asks_tensorflow(pair[0])):
-        limit = probe_limit_s if _asks_tensorflow(check) else limit_s
-        results.append(_result(check, task, facts, begin + limit, limit))
-    facts.raise_wrong_usage(until)
+    results = [
+        _result(check, wait(task, begin + limits[check.code]), task, facts, limits[check.code])
+        for check, task in sorted(running, key=lambda pair: limits[pair[0].code])
+    ]
     demand = demand_of(request.profile)
     return DoctorReport(
         kerasdiag_version=__version__,
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         results=tuple(sorted(results, key=lambda result: result.code)),
-        facts=facts.in_words(),
+        facts=head_of(facts, request),
+        public_facts=head_of(facts, request, is_public=True),
+        private=private_names(facts, request),
         epoch_s=demand.epoch_s if demand else None,
     )
 
 
-def _asks_tensorflow(check: Check) -> bool:
-    return "tensorflow" in check.needs or "tensorflow" in check.uses
+def _asks_tensorflow(check: Check, facts: Facts) -> bool:
+    return facts.is_collecting("tensorflow") and "tensorflow" in (*check.needs, *check.uses)
 
 
-def _tell_while_waiting(tasks: Sequence[Background[Answer]], until: float, tell: Callable[[], None]) -> None:
+def _waiting(
+    on_wait: Callable[[str], None] | None, doing: Callable[[], str]
+) -> Callable[[Background[Any], float], bool]:
+    """Return a function that waits for a task until a time, and tells what is being done once that takes long."""
     since = time.monotonic()
-    for task in tasks:
-        while not task.wait(min(until, time.monotonic() + _TELL_EVERY_S)) and time.monotonic() < until:
-            if time.monotonic() - since > _TELL_AFTER_S:
-                tell()
+
+    def wait(task: Background[Any], until: float) -> bool:
+        while not task.wait(until if on_wait is None else min(until, time.monotonic() + _TELL_EVERY_S)):
+            if time.monotonic() >= until:
+                return False
+            if on_wait is not None and time.monotonic() - since > _TELL_AFTER_S:
+                on_wait(doing())
+        return True
+
+    return wait
 
 
 def _examine(check: Check, facts: Facts) -> Answer:
@@ -88,13 +99,15 @@ def _examine(check: Check, facts: Facts) -> Answer:
     return check.examine(facts.environment((*check.needs, *check.uses)))
 
 
-def _result(check: Check, task: Background[Answer], facts: Facts, until: float, timeout_s: float) -> CheckResult:
-    if not task.wait(until):
+def _result(check: Check, is_done: bool, task: Background[Answer], facts: Facts, limit_s: float) -> CheckResult:
+    if not is_done:
         doing = facts.unfinished((*check.needs, *check.uses)) or "its own work"
-        why = f"did not come back within {timeout_s:g} s; it was still at {doing}"
-        return CheckResult(check.code, check.name, Status.CRASHED, why, duration_s=timeout_s)
+        why = f"did not come back within {limit_s:g} s; it was still at {doing}"
+        return CheckResult(check.code, check.name, Status.CRASHED, why, duration_s=limit_s)
+    took_s = task.duration_s or 0.0
     if task.error is not None:
         why = f"{type(task.error).__name__}: {task.error}"
-        return CheckResult(check.code, check.name, Status.CRASHED, why, duration_s=task.duration_s or 0.0)
+        return CheckResult(check.code, check.name, Status.CRASHED, why, duration_s=took_s)
     answer = task.result()
-    return CheckResult(check.code, check.name, answer.status, answer.statement, answer.findings, task.duration_s or 0.0)
+    lacks_time = answer.status is Status.UNKNOWN and facts.lack_time((*check.needs, *check.uses))
+    return CheckResult(check.code, check.name, answer.status, answer.statement, answer.findings, took_s, lacks_time)

@@ -29,13 +29,29 @@ def size(num_bytes: float) -> str:
     return f"{num_bytes:.3g} TB"
 
 
+def factor(ratio: float) -> str:
+    """Return how many times as much something is: two digits."""
+    return f"{float(f'{ratio:.2g}'):,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
+def by_count(count: int, one: str, several: str) -> str:
+    """Return the word that goes with a number: "1 worker does", "2 workers do"."""
+    return one if count == 1 else several
+
+
+def workers(count: int) -> str:
+    """Return so many workers in words."""
+    return f"{count} {by_count(count, 'worker', 'workers')}"
+
+
 def files(data: DataFacts) -> str:
     """Return number and size of the files of a training; both are lower bounds where listing was stopped."""
-    counted = f"{data.count:,} files" if data.count != 1 else "1 file"
+    counted = f"{data.count:,} {by_count(data.count, 'file', 'files')}"
     is_estimate = len(data.sample) + data.missing < data.count
     text = f"{counted}, {'about ' if is_estimate else ''}{size(data.total_bytes)}"
     if not data.is_complete:
         text = f"at least {text} (listing stopped after {LISTING_S:g} s)"
     if data.missing:
-        text += f"; {data.missing} of {data.missing + len(data.sample)} files tried do not exist"
+        tried = data.missing + len(data.sample)
+        text += f"; {data.missing} of {tried} files tried {by_count(data.missing, 'does', 'do')} not exist"
     return text

@@ -19,8 +19,10 @@ from kerasdiag.errors import DoctorUsageError
 
 # What Keras' flow_from_directory and flow_from_dataframe take (keras/preprocessing/image.py).
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".tif", ".tiff")
+X_COL = "filename"  # of flow_from_dataframe
 LISTING_S = 1.0  # a local disk lists about a million names in it; on a network it is what a user waits without asking
 SAMPLE_SIZE = 128
+_TAKES = "--data takes a folder of images or a CSV file."
 _STORAGE_SAMPLE = 16  # links may lead from one folder to several disks
 _CLOCK_EVERY = 16  # names; a folder on a network may hold one
 
@@ -30,12 +32,12 @@ class DataRequest(NamedTuple):
 
     Attributes:
         path: A folder, or a CSV file with one row for each image.
-        x_col: Column of the CSV that holds the file names, as in ``flow_from_dataframe``.
+        x_col: Column of the CSV that holds the file names, as in ``flow_from_dataframe``; None: ``X_COL``.
         directory: Folder that these names are relative to; None: the folder of the CSV.
     """
 
     path: str
-    x_col: str = "filename"
+    x_col: str | None = None
     directory: str | None = None
 
 
@@ -50,9 +52,11 @@ class DataFacts:
         is_complete: Whether all were counted; listing stops after ``LISTING_S``.
         sample: Paths of some existing files, drawn evenly from those listed.
         mean_bytes: Mean size of the sample.
-        missing: How many more were drawn that do not exist.
+        missing: How many more were drawn that do not exist: names in a list, or links that lead nowhere.
+        missing_name: One of them; empty where there are none.
         storage: What the files of the sample lie on; where they lie on several disks, the slowest.
         placeholders: How many of the sample have their content in a cloud only; None where the system does not tell.
+        is_list: Whether a CSV names them, and not a folder.
     """
 
     path: str
@@ -64,6 +68,8 @@ class DataFacts:
     missing: int
     storage: StorageFacts
     placeholders: int | None = None
+    missing_name: str = ""
+    is_list: bool = False
 
     @property
     def total_bytes(self) -> float:
@@ -82,11 +88,15 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
     Raises:
         DoctorUsageError: There are no such data, or the CSV cannot be read as one.
     """
-    path = _inside(request.path, root)
     if not request.path:  # a variable of a shell script that is not set
-        raise DoctorUsageError("--data is empty. It takes a folder of images or a CSV file.")
-    if path.is_dir() and request.directory is not None:
-        raise DoctorUsageError(f"--directory belongs to a CSV file, and {request.path} is a folder. Leave it out.")
+        raise DoctorUsageError(f"--data is empty. {_TAKES}")
+    try:
+        path = _inside(request.path, root)
+    except FileNotFoundError:
+        raise DoctorUsageError(f"{request.path}: the current directory does not exist any more.") from None
+    for option, value in (("--directory", request.directory), ("--x-col", request.x_col)):
+        if value is not None and path.is_dir():
+            raise DoctorUsageError(f"{option} belongs to a CSV file, and {request.path} is a folder. Leave it out.")
     if path.is_dir():
         found, is_complete = _draw(_walk(path, request), clock)
         # Beside images, lists and labels are no data; without images everything is (records, arrays).
@@ -96,18 +106,20 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
         drawn = found[True]
         directory = path.parent if request.directory is None else _inside(request.directory, root)
         drawn.names = [os.fspath(_inside(n, root) if os.path.isabs(n) else directory / n) for n in drawn.names]
+    elif path.exists():  # a pipe, for one, can be read only once
+        raise DoctorUsageError(f"{request.path} is neither a folder nor a file. {_TAKES}")
     else:
-        raise DoctorUsageError(
-            f"{request.path}: no such folder or file. --data takes a folder of images or a CSV file."
-        )
+        raise DoctorUsageError(f"{request.path}: no such folder or file. {_TAKES}")
     if not drawn.count:
-        raise DoctorUsageError(f"{request.path} holds no files. --data takes a folder of images or a CSV file.")
+        raise DoctorUsageError(f"{request.path} holds no files. {_TAKES}")
     tried = list(dict.fromkeys(drawn.names))  # a file may stand in several rows
     sizes = {name: size for name, size in zip(tried, map(_size, tried)) if size is not None}
     if not sizes:
+        why = "Links that lead nowhere are no images."
+        if not path.is_dir():
+            why = "--directory names the folder that the file names are relative to."
         raise DoctorUsageError(
-            f"{request.path}: none of {len(tried)} files tried exists, for example {tried[0]}. "
-            "--directory names the folder that the file names are relative to."
+            f"{request.path}: none of {len(tried)} files tried exists, for example {tried[0]}. {why}"
         )
     storages = [storage_of(_outside(name, root), root) for name in list(sizes)[:_STORAGE_SAMPLE]]
     return DataFacts(
@@ -119,6 +131,8 @@ def find_data(request: DataRequest, root: Path = Path("/"), clock: Callable[[], 
         mean_bytes=sum(sizes.values()) / len(sizes),
         missing=len(tried) - len(sizes),
         placeholders=count_placeholders(tuple(sizes)),
+        missing_name=next((name for name in tried if name not in sizes), ""),
+        is_list=not path.is_dir(),
         storage=min(storages, key=lambda storage: FROM_SLOWEST.index(storage.storage_class)),
     )
 
@@ -185,24 +199,28 @@ def _walk(folder: Path, request: DataRequest) -> Iterator[tuple[bool, str]]:
 
 def _rows(path: Path, request: DataRequest) -> Iterator[tuple[bool, str]]:
     """Names in a CSV, as they stand there, one for each row."""
-    what = "--data takes a folder of images or a CSV file."
+    x_col = X_COL if request.x_col is None else request.x_col
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(file)
             columns = next(reader, [])
-            if request.x_col not in columns:
+            if not columns:
+                raise DoctorUsageError(f"{request.path} is empty. {_TAKES}")
+            if x_col not in columns:
+                if not "".join(columns).isprintable():
+                    raise DoctorUsageError(f"{request.path} is no text (UTF-8). {_TAKES}")
                 raise DoctorUsageError(
-                    f"{request.path} has no column {request.x_col!r}; its columns are: {', '.join(columns)[:200]}. "
+                    f"{request.path} has no column {x_col!r}; its columns are: {', '.join(columns)[:200]}. "
                     "--x-col names the one with the file names."
                 )
-            column = columns.index(request.x_col)
+            column = columns.index(x_col)
             for row in reader:
                 if len(row) > column and row[column]:
                     yield True, row[column]
     except csv.Error as error:
-        raise DoctorUsageError(f"{request.path} cannot be read as CSV ({error}). {what}") from None
+        raise DoctorUsageError(f"{request.path} cannot be read as CSV ({error}). {_TAKES}") from None
     except OSError as error:
-        raise DoctorUsageError(f"{request.path} cannot be read ({error.strerror or error}). {what}") from None
+        raise DoctorUsageError(f"{request.path} cannot be read ({error.strerror or error}). {_TAKES}") from None
 
 
 def _size(name: str) -> int | None:

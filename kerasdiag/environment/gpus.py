@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # pynvml has no type stubs
@@ -35,7 +35,7 @@ class GpuState:
         utilization_percent: How much of the last moments a kernel ran.
         memory_total_bytes: Its memory.
         memory_used_bytes: How much of that is taken, by whomever.
-        processes: Process numbers that compute on it, this process left out.
+        processes: Process numbers that compute on it, our own left out.
         slow_reasons: Why its clocks are below what they could be, just now; empty where nothing is amiss.
         pcie_width: Lanes of its PCIe link.
         pcie_max_width: Lanes that GPU and slot could have.
@@ -88,6 +88,8 @@ class GpuFacts:
         driver_cuda: Newest CUDA version that the driver serves, such as (12, 4).
         cards: NVIDIA cards on the PCI bus, whether or not a driver serves them; None where nobody lists them.
         visible_devices: ``CUDA_VISIBLE_DEVICES``, None where it is not set.
+        is_silent: Whether the driver hung or crashed when it was asked, so that nobody knows which GPUs there are.
+        lacks_time: Whether it may only have been too slow for the time that it was given.
     """
 
     gpus: tuple[GpuState, ...] = ()
@@ -97,6 +99,8 @@ class GpuFacts:
     driver_cuda: tuple[int, int] | None = None
     cards: int | None = None
     visible_devices: str | None = None
+    is_silent: bool = False
+    lacks_time: bool = False
 
     @property
     def is_there(self) -> bool:
@@ -112,17 +116,22 @@ def load_nvml() -> Any:
 
 
 def find_gpus(
-    root: Path = Path("/"), environ: Mapping[str, str] | None = None, load: Callable[[], Any] = load_nvml
+    root: Path = Path("/"),
+    environ: Mapping[str, str] | None = None,
+    load: Callable[[], Any] = load_nvml,
+    own_processes: Sequence[int] | None = None,
 ) -> GpuFacts:
-    """Ask the driver and the PCI bus. Never raises; the driver is closed again.
+    """Ask the driver and the PCI bus. Never raises, but a driver may hang, or crash this process; it is closed again.
 
     Args:
         root: Where ``/sys`` is found.
         environ: Environment variables; by default those of this process.
         load: Returns pynvml, or something like it.
+        own_processes: Numbers of processes that are not somebody else's; by default this one.
     """
     environ = os.environ if environ is None else environ
-    cards, visible = _cards(root), environ.get("CUDA_VISIBLE_DEVICES")
+    own = (os.getpid(),) if own_processes is None else own_processes
+    cards, visible = count_cards(root), environ.get("CUDA_VISIBLE_DEVICES")
     try:
         nvml = load()
     except Exception as error:
@@ -136,7 +145,7 @@ def find_gpus(
         listed, remark = find_visible_gpus(nvml, environ)
         cuda = ask(nvml, "nvmlSystemGetCudaDriverVersion")[0]
         return GpuFacts(
-            gpus=tuple(_state(nvml, gpu) for gpu in listed),
+            gpus=tuple(_state(nvml, gpu, own) for gpu in listed),
             hidden=max(0, count - len(listed)),
             remark=remark or "",
             driver_version=ask(nvml, "nvmlSystemGetDriverVersion")[0],
@@ -150,7 +159,7 @@ def find_gpus(
         ask(nvml, "nvmlShutdown")
 
 
-def _state(nvml: Any, gpu: ListedGpu) -> GpuState:
+def _state(nvml: Any, gpu: ListedGpu, own: Sequence[int]) -> GpuState:
     if gpu.failure is not None:
         return GpuState(gpu.index, gpu.name, failure=gpu.failure.why)
 
@@ -173,7 +182,7 @@ def _state(nvml: Any, gpu: ListedGpu) -> GpuState:
         utilization_percent=float(rates.gpu) if rates is not None and 0 <= rates.gpu <= 100 else None,
         memory_total_bytes=memory and int(memory.total),
         memory_used_bytes=memory and int(memory.used),
-        processes=None if running is None else tuple(one.pid for one in running if one.pid != os.getpid()),
+        processes=None if running is None else tuple(one.pid for one in running if one.pid not in own),
         slow_reasons=None if reasons is None else tuple(why for bit, why in _SLOW_REASONS.items() if reasons & bit),
         pcie_width=get("nvmlDeviceGetCurrPcieLinkWidth"),
         pcie_max_width=get("nvmlDeviceGetMaxPcieLinkWidth"),
@@ -188,8 +197,8 @@ def _state(nvml: Any, gpu: ListedGpu) -> GpuState:
     )
 
 
-def _cards(root: Path) -> int | None:
-    """NVIDIA display controllers on the PCI bus; None where the bus is not listed."""
+def count_cards(root: Path) -> int | None:
+    """Return the number of NVIDIA's display controllers on the PCI bus; None where the bus is not listed."""
     folder = root / "sys/bus/pci/devices"
     try:
         devices = list(folder.iterdir())

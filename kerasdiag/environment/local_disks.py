@@ -77,7 +77,11 @@ def disk_of_path(path: str) -> tuple[str, str, Disk] | None:
         return None
     source = columns[1]
     if source.startswith("//") or ":/" in source:
-        return source, "", Disk(StorageClass.NETWORK, "", is_usb=False, reason=f"df: {source} is a server")
+        return (
+            source,
+            "",
+            Disk(StorageClass.NETWORK, "", is_usb=False, reason="df: what is mounted there is a server's"),
+        )
     try:
         said: Any = plistlib.loads(_run(("diskutil", "info", "-plist", source)).encode())
         return source, str(said.get("FilesystemType", "")), _of_diskutil(said)

@@ -11,8 +11,10 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,29 +61,50 @@ class OtherPython:
         interpreter: What it is.
         search_path: Folders in which its packages lie.
         place: Its name in words.
-        pip: How its pip is called.
+        python: How a shell calls it.
+        pip: How it calls its pip.
     """
 
     interpreter: Interpreter
     search_path: tuple[str, ...]
     place: str
+    python: str
     pip: str
 
 
-def ask(executable: Path) -> Asked | None:
-    """Start an interpreter and ask it what it is; None where it does not start or answer."""
+def ask(executable: Path, seconds: float = ASK_S) -> Asked | None:
+    """Start an interpreter and ask it what it is; None where it does not start or answer.
+
+    Args:
+        executable: The interpreter, or a script that starts one.
+        seconds: When it is ended, with all that it started.
+    """
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             [str(executable), "-E", "-s", "-S", "-c", _QUESTION],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=ASK_S, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-    except (OSError, ValueError, subprocess.SubprocessError):
+    except (OSError, ValueError):
         return None
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
-    if done.returncode != 0 or len(lines) != 5 or not re.fullmatch(r"\d+(\.\d+)+", lines[0]):
+    try:
+        printed = child.communicate(timeout=max(0.0, seconds))[0]
+    except subprocess.TimeoutExpired:
+        _end(child)
+        return None
+    lines = printed.decode("utf-8", "replace").splitlines()
+    if child.returncode != 0 or len(lines) != 5 or not re.fullmatch(r"\d+(\.\d+)+", lines[0]):
         return None
     system = "linux" if lines[1].startswith("linux") else lines[1]  # linux2 on Python 2
     return Asked(lines[0], system, *lines[2:])
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    with suppress(OSError, subprocess.TimeoutExpired):
+        if hasattr(os, "killpg"):
+            os.killpg(child.pid, signal.SIGKILL)
+        else:
+            child.kill()
+        child.communicate(timeout=1.0)
 
 
 def find_other_python(path: str, asking: Callable[[Path], Asked | None] = ask) -> OtherPython:
@@ -123,8 +146,9 @@ def find_other_python(path: str, asking: Callable[[Path], Asked | None] = ask) -
         version, system, here.machine if asked else None, asked.implementation if asked else here.implementation
     )
     place = f"the interpreter {executable}" if executable else f"the environment {named}"
-    pip = f"{shlex.quote(str(executable))} -m pip" if executable else "pip"
-    return OtherPython(interpreter, tuple(map(str, folders)), place, pip)
+    python = shlex.quote(str(executable)) if executable else "python"
+    pip = f"{python} -m pip" if executable else "pip"
+    return OtherPython(interpreter, tuple(map(str, folders)), place, python, pip)
 
 
 def _executable_and_prefix(named: Path, path: str) -> tuple[Path | None, Path]:

@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from kerasdiag.compat import version_matches
 from kerasdiag.environment.distributions import Distribution, find_distributions
 from kerasdiag.environment.interpreter import Interpreter
+from kerasdiag.environment.own_python import own_pip, own_python
 from kerasdiag.version_facts import tables
 
 TENSORFLOW_NAMES = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos")
@@ -78,8 +79,11 @@ class PackageFacts:
         wants_legacy_keras: Whether ``TF_USE_LEGACY_KERAS`` asks TensorFlow for Keras 2.
         interpreter: What they run on.
         place: Whose packages they are, in words; empty for those of this interpreter.
-        pip: How pip is called there; empty where there are only lists.
+        python: How a shell calls that interpreter; of lists without meaning.
+        pip: How it calls its pip; empty where there are only lists.
+        edited_in: Where somebody writes down what is to be installed; empty where it is installed.
         unpinned: Of lists: what they say about packages whose version they leave open.
+        not_found: Of lists: files that they install from, and that were not found.
         is_declared: Whether they come from lists, which may leave out what pip will bring besides.
         requires: Requirements of TensorFlow, Keras and what these require, by name.
         conda: Names of those that conda installed; it builds with pins of its own.
@@ -92,8 +96,11 @@ class PackageFacts:
     wants_legacy_keras: bool = False
     interpreter: Interpreter = field(default_factory=Interpreter)
     place: str = ""
+    python: str = "python"
     pip: str = "pip"
+    edited_in: str = ""
     unpinned: Mapping[str, str] = field(default_factory=dict)
+    not_found: tuple[str, ...] = ()
     is_declared: bool = False
     requires: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     conda: frozenset[str] = frozenset()
@@ -127,6 +134,7 @@ def find_packages(
         environ: Environment variables; by default those of this process.
         interpreter: What runs the packages; by default this one.
     """
+    is_own = search_path is None
     search_path = sys.path if search_path is None else search_path
     installed = find_distributions(search_path)
     versions = {name: one.version for name, one in installed.items()}
@@ -138,6 +146,8 @@ def find_packages(
         requires={name: required for name, (required, _) in closure.items()},
         conda=frozenset(name for name, (_, installer) in closure.items() if installer == "conda"),
         jpeg_library=_jpeg_library(installed),
+        python=own_python() if is_own else "python",
+        pip=own_pip() if is_own else "pip",
         **_variables(os.environ if environ is None else environ),
     )
 
@@ -148,6 +158,8 @@ def declared_packages(
     interpreter: Interpreter,
     place: str,
     environ: Mapping[str, str],
+    *,
+    edited_in: str = "",
 ) -> PackageFacts:
     """Return what lists say is to be installed; whose code runs follows from the versions.
 
@@ -157,6 +169,7 @@ def declared_packages(
         interpreter: What the packages are for, as far as that is known.
         place: The lists, in words.
         environ: Environment variables that they set.
+        edited_in: Where somebody writes down what is in them; by default in themselves.
     """
     found = PackageFacts(versions)
     generators = [_generator_code(*offered, ()) for offered in _offering(found)]
@@ -165,7 +178,7 @@ def declared_packages(
         generators = [_generator_code("tensorflow-with-keras", *found.tensorflow, ())]
     return PackageFacts(
         versions, tuple(generators), interpreter=interpreter, place=place, pip="", unpinned=unpinned, is_declared=True,
-        **_variables(environ),
+        edited_in=edited_in or place, **_variables(environ),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,12 +55,14 @@ class ScannerFacts:
         open_s: Seconds that opening and closing files of the data took, whose content is in memory.
         is_listed: Whether the processes of the machine could be listed.
         not_measured: Why there are no opens; empty where there are enough.
+        lacks_time: Whether that is for lack of time.
     """
 
     products: dict[str, str]
     open_s: tuple[float, ...] = ()
     is_listed: bool = True
     not_measured: str = ""
+    lacks_time: bool = False
 
     @property
     def is_measured(self) -> bool:
@@ -119,7 +122,7 @@ def find_scanners(
     opens = _time_opens(files, clock)
     few = f"only {len(opens)} files could be opened" if files else "no file was opened"
     why = "" if len(opens) >= MIN_OPENS else few
-    return ScannerFacts(found, opens, names is not None, why)
+    return ScannerFacts(found, opens, bool(names), why)  # this process at least has a name
 
 
 def _time_opens(files: Sequence[str], clock: Callable[[], float]) -> tuple[float, ...]:
@@ -139,6 +142,9 @@ def _time_opens(files: Sequence[str], clock: Callable[[], float]) -> tuple[float
 
 
 def _open(name: str) -> None:
+    """Open a file and read of it; a pipe would wait for somebody to write."""
+    if not stat.S_ISREG(os.stat(name).st_mode):
+        raise OSError("no regular file")
     descriptor = os.open(name, os.O_RDONLY)
     try:
         os.read(descriptor, 1)

@@ -48,6 +48,11 @@ class StorageFacts:
     is_card: bool = False
 
     @property
+    def is_seen(self) -> bool:
+        """Whether anything is known about it."""
+        return self.storage_class is not StorageClass.UNKNOWN or self.device is not None or bool(self.file_system)
+
+    @property
     def is_windows_drive(self) -> bool:
         """Whether it is a drive of Windows, seen from Linux inside of it (WSL)."""
         if self.file_system == "virtiofs":  # WSL 2.1 and later, where it is switched on
@@ -120,7 +125,7 @@ def _of_mount(mount: Mount, root: Path) -> StorageFacts:
         return replace(facts, storage_class=known[0], reason=reason)
     devices = find_device(mount.device_number, mount.source, root)
     if not devices:
-        where = f"{mount.source} ({mount.device_number}, {mount.file_system})"
+        where = f"{mount.point} ({mount.device_number}, {mount.file_system})"
         return replace(facts, reason=f"/sys shows no block device for {where}")
     return _of_disk(facts, slowest([disk_of(device, root) for device in devices]))
 

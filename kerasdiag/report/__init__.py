@@ -8,11 +8,18 @@ from pathlib import Path
 
 from kerasdiag.diagnosis import Diagnosis
 from kerasdiag.errors import ReportError
-from kerasdiag.report import json_file, terminal
+from kerasdiag.report import json_file
+
+
+def _panel(diagnosis: Diagnosis) -> str:
+    from kerasdiag.report import terminal  # rich, which may be broken; not every format needs it
+
+    return terminal.render(diagnosis)
+
 
 FORMATS: dict[str, Callable[[Diagnosis], str]] = {
     ".json": json_file.render,  # the profile with its diagnosis; `kerasdiag report` reads it back
-    ".txt": terminal.render,  # the panel, without colours
+    ".txt": _panel,  # the panel, without colours
 }
 
 

@@ -40,7 +40,10 @@ def make_text(*parts: Any, width: int, color: bool, ascii_only: bool) -> str:  #
 
 
 def stream_width(stream: IO[str]) -> int:
-    """Columns of the terminal behind the stream, at most 100; 80 where there is none."""
+    """Columns that ``COLUMNS`` names, else those of the terminal behind the stream, at most 100; 80 where there is none."""
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named):
+        return min(100, int(named))
     try:
         return min(100, os.get_terminal_size(stream.fileno()).columns or 80)
     except (OSError, ValueError, AttributeError):

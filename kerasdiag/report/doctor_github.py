@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from kerasdiag.findings import DoctorReport, Finding, Severity, Status
-from kerasdiag.report.doctor_words import name_of, price_in_words, summary
+from kerasdiag.report.doctor_words import name_of, price_in_words, remedy_in_words, summary
+from kerasdiag.texts import printable, with_texts
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.INFO: "notice"}
 
 
 def render(report: DoctorReport) -> str:
     """Return one command a line: findings with their place in a script, and checks that came to no end."""
+    report = with_texts(report, printable)
     lines = [f"kerasdiag doctor: {summary(report)}"]
     lines += [_finding(finding, name_of(finding, report)) for finding in report.findings]
     lines += [
@@ -33,7 +35,7 @@ def _finding(finding: Finding, name: str) -> str:
     if finding.price is not None:
         said.append(f"Costs {price_in_words(finding.price)}.")
     if finding.remedy is not None:
-        said += [finding.remedy.text, *finding.remedy.code]
+        said += [remedy_in_words(finding.remedy), *finding.remedy.code]
     listed = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
     return f"::{_COMMANDS[finding.severity]} {listed}::{_data(chr(10).join(said))}"
 

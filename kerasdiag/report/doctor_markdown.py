@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 
 from kerasdiag.findings import DoctorReport, Finding, Status
-from kerasdiag.report.doctor_words import SEVERITY_WORDS, name_of, price_in_words, summary, without_findings
+from kerasdiag.report.doctor_words import (
+    SEVERITY_WORDS,
+    name_of,
+    price_in_words,
+    remedy_in_words,
+    summary,
+    without_findings,
+)
+from kerasdiag.texts import printable, with_texts
 
 
 def render(report: DoctorReport) -> str:
     """Return the report as GitHub's Markdown."""
+    report = with_texts(report, printable)
     lines = [f"### kerasdiag doctor {report.kerasdiag_version}: {summary(report)}", ""]
     lines += ["| | |", "|---|---|", *(f"| {name} | {_text(value)} |" for name, value in report.facts.items())]
     for finding in report.findings:
@@ -31,7 +40,7 @@ def _finding(finding: Finding, name: str) -> list[str]:
         lines.append(f"- costs: {_text(price_in_words(finding.price))}")
     lines += [f"- {fact.provenance}: {_text(fact.text)}" for fact in finding.evidence]
     if finding.remedy is not None:
-        lines.append(f"- do: {_text(finding.remedy.text)}")
+        lines.append(f"- do: {_text(remedy_in_words(finding.remedy))}")
         if finding.remedy.code:
             fence = _fence("\n".join(finding.remedy.code))
             lines += [f"  {line}" for line in (fence, *finding.remedy.code, fence)]

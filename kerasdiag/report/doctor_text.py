@@ -10,7 +10,15 @@ from rich.text import Text
 
 from kerasdiag.findings import DoctorReport, Finding, Severity, Status
 from kerasdiag.report.console import make_text, stream_width, wants_color
-from kerasdiag.report.doctor_words import SEVERITY_WORDS, name_of, price_in_words, summary, without_findings
+from kerasdiag.report.doctor_words import (
+    SEVERITY_WORDS,
+    name_of,
+    price_in_words,
+    remedy_in_words,
+    summary,
+    without_findings,
+)
+from kerasdiag.texts import printable, with_texts
 
 _COLORS = {Severity.ERROR: "red", Severity.WARN: "yellow", Severity.INFO: "cyan"}
 _STATUS_COLORS = {Status.CRASHED: "red", Status.UNKNOWN: "yellow", Status.OK: "green"}
@@ -26,11 +34,12 @@ def render(
         width: Columns, at least 40.
         color: Whether to add ANSI colours.
         ascii_only: Whether the output can hold ASCII only.
-        verbose: Whether to say of every check what it saw and how long it took.
+        verbose: Whether to say of every check what it saw and how long it took, and where to read more.
     """
+    report = with_texts(report, printable)
     parts: list[Text | Padding | Table] = [_title(report), _facts(report)]
     for finding in report.findings:
-        parts += [Text(), *_finding(finding, name_of(finding, report))]
+        parts += [Text(), *_finding(finding, name_of(finding, report), verbose)]
     rest = _results(report, verbose)
     if rest.row_count:
         parts += [Text(), rest]
@@ -59,22 +68,27 @@ def _facts(report: DoctorReport) -> Table:
     return table
 
 
-def _finding(finding: Finding, name: str) -> list[Text | Padding | Table]:
+def _finding(finding: Finding, name: str, verbose: bool) -> list[Text | Padding | Table]:
     style = f"bold {_COLORS[finding.severity]}"
     title = Text(SEVERITY_WORDS[finding.severity], style=style).append(f" {finding.code} {name}", style="bold")
     parts: list[Text | Padding | Table] = [title, Padding(Text(finding.message), (0, 0, 0, 2))]
     if finding.location is not None:  # on a line of its own and unbroken, for editors that make a link of it
-        parts.insert(0, Text(str(finding.location), style="underline", no_wrap=True, overflow="ignore"))
+        parts.insert(0, _unbroken(str(finding.location), "underline"))
     table = _grid()
     if finding.price is not None:
         table.add_row(Text("costs", style="dim"), Text(price_in_words(finding.price)))
     for fact in finding.evidence:
         table.add_row(Text(str(fact.provenance), style="dim"), Text(fact.text))
     if finding.remedy is not None:
-        table.add_row(Text("do", style="bold"), Text(finding.remedy.text))
+        table.add_row(Text("do", style="bold"), Text(remedy_in_words(finding.remedy)))
     parts.append(Padding(table, (0, 0, 0, 2)))
     lines = finding.remedy.code if finding.remedy else ()
-    return parts + [Text("      " + line, style="bold cyan", overflow="fold") for line in lines]
+    parts += [_unbroken(f"      {line}", "bold cyan") for line in lines]  # to copy
+    return parts + [_unbroken(f"  see {reference}", "dim") for reference in finding.references if verbose]
+
+
+def _unbroken(text: str, style: str) -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ignore")
 
 
 def _results(report: DoctorReport, verbose: bool) -> Table:

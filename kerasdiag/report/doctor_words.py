@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasdiag.findings import CheckResult, DoctorReport, Finding, Price, PriceUnit, Severity, Status
+from kerasdiag.findings import CheckResult, DoctorReport, Finding, Price, PriceUnit, Remedy, Severity, Status
 
 SEVERITY_WORDS = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.INFO: "note"}
 # In this order; a check that could not do its work comes before one that was not asked to.
@@ -33,6 +33,11 @@ def price_in_words(price: Price) -> str:
         return f"not known: {price.basis}"
     unit = "s per epoch" if price.unit is PriceUnit.SECONDS_PER_EPOCH else "% of the training time"
     return f"about {_number(price.value)} {unit} ({price.basis})"
+
+
+def remedy_in_words(remedy: Remedy) -> str:
+    """Return what to do; with a word of warning where its lines change the batches of a training, or other things."""
+    return f"(with care) {remedy.text}" if remedy.safe is False and remedy.code else remedy.text
 
 
 def without_findings(report: DoctorReport, *, is_fine_told: bool) -> Iterator[tuple[Status, str, list[CheckResult]]]:

@@ -1,4 +1,4 @@
-"""Takes out of a report what is nobody's business: names of the user, the machine, servers and files of the data."""
+"""Makes a report fit for others: what names the user, the machine, servers or files of the data is left out."""
 
 from __future__ import annotations
 
@@ -9,34 +9,21 @@ import platform
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from enum import Enum
-from typing import Any, TypeVar
 
-_T = TypeVar("_T")
+from kerasdiag.findings import DoctorReport, Evidence, Finding
+from kerasdiag.texts import with_texts
 
+LEFT_OUT = "left out, for it may name what is yours"
 _SHORTEST_NAME = 3  # a host or user of two letters would be found in half of all words
 _NO_SECRETS = frozenset({"localhost", "root", "user", "home"})
+# Below these, the rest of a path tells as much as its beginning.
+_KEEPS_REST = ("~", "<environment>")
 _REST_OF_PATH = r"""(?:[/\\][^\s,;"')]*)?"""
-_SERVERS = (
-    (re.compile(r"(?<![\w/])[\w.-]+:/(?!/)[^\s,;)]*"), "<server>:/..."),  # NFS: nas:/photos
-    (re.compile(r"(?<![:\w])//[\w.-]+/[^\s,;)]*"), "//<server>/..."),  # SMB
-    (re.compile(r"(?<![\w\\])\\\\[\w.-]+\\[^\s,;)]*"), r"\\<server>\..."),
-)
 
 
-def private_names(*data: str | None) -> dict[str, str]:
-    """Return what identifies this user, machine and data set, and what may stand there instead.
-
-    Args:
-        *data: Paths of the data as they were given, None without.
-    """
-    names: dict[str, str] = {}
-    for given in filter(None, data):
-        folder = given if os.path.isdir(given) else os.path.dirname(given)
-        for path in (given, os.path.abspath(given), folder, os.path.abspath(folder), os.path.realpath(folder)):
-            names.setdefault(path.rstrip("/\\"), "<data>")
-    names.setdefault(os.path.expanduser("~"), "~")
-    names.setdefault(platform.node(), "<host>")
+def own_names() -> dict[str, str]:
+    """Return what identifies this user and machine, and what may stand there instead."""
+    names = {os.path.expanduser("~"): "~", platform.node(): "<host>"}
     with suppress(Exception):  # no such user, no such variable
         names.setdefault(getpass.getuser(), "<user>")
     return {
@@ -46,34 +33,32 @@ def private_names(*data: str | None) -> dict[str, str]:
     }
 
 
-def redact(value: _T, names: Mapping[str, str]) -> _T:
-    """Return a report, or any part of it, with these names and those of servers replaced.
+def redact(report: DoctorReport, names: Mapping[str, str]) -> DoctorReport:
+    """Return a report for others: with its public facts, without private evidence, names replaced.
 
     Args:
-        value: Text, or dataclasses, tuples and mappings of it.
-        names: See ``private_names``. The longest that fits is replaced; below the data, the rest of a path with it.
+        report: The report; it knows the user's paths.
+        names: Further names, and what may stand there instead. The longest that fits is replaced.
     """
-    copied: Any = value
-    if isinstance(value, Enum):
-        return value
-    if isinstance(value, str):
-        copied = _redact_text(value, names)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: redact(getattr(value, field.name), names) for field in dataclasses.fields(value)}
-        copied = dataclasses.replace(value, **fields)
-    elif isinstance(value, Mapping):
-        copied = {name: redact(part, names) for name, part in value.items()}
-    elif isinstance(value, tuple):
-        copied = tuple(redact(part, names) for part in value)
-    return copied  # type: ignore[no-any-return]
+    results = tuple(
+        dataclasses.replace(result, findings=tuple(map(_without_private_evidence, result.findings)))
+        for result in report.results
+    )
+    public = dataclasses.replace(report, facts=report.public_facts, results=results, private={})
+    known = {**report.private, **names}
+    return with_texts(public, lambda text: replace_names(text, known))
 
 
-def _redact_text(text: str, names: Mapping[str, str]) -> str:
+def replace_names(text: str, names: Mapping[str, str]) -> str:
+    """Return a text with these names replaced where they stand as whole words; with them goes the rest of a path."""
     for name in sorted(names, key=len, reverse=True):
         instead = names[name]
-        rest = _REST_OF_PATH if instead == "<data>" else ""
-        pattern = rf"(?<!\w){re.escape(name)}{rest}(?!\w)" if name[:1].isalnum() else rf"{re.escape(name)}{rest}(?!\w)"
-        text = re.sub(pattern, lambda _, instead=instead: instead, text)  # type: ignore[misc]
-    for server, instead in _SERVERS:
-        text = server.sub(lambda _, instead=instead: instead, text)  # type: ignore[misc]
+        rest = "" if instead in _KEEPS_REST or not re.search(r"[/\\]", name) else _REST_OF_PATH
+        begins = r"(?<!\w)" if name[:1].isalnum() else ""
+        text = re.sub(rf"{begins}{re.escape(name)}{rest}(?!\w)", lambda _, instead=instead: instead, text)  # type: ignore[misc]
     return text
+
+
+def _without_private_evidence(finding: Finding) -> Finding:
+    kept = [Evidence(LEFT_OUT, fact.provenance) if fact.is_private else fact for fact in finding.evidence]
+    return dataclasses.replace(finding, evidence=tuple(dict.fromkeys(kept)))

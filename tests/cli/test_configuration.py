@@ -61,6 +61,28 @@ def test_select_and_ignore(project, doctor):
     assert len(codes(doctor("--no-config")[0])) > 5
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'tool.kerasdiag.select = ["KD401"]',
+        '[tool]\nkerasdiag = { select = ["KD401"] }',
+        '[tool]\nkerasdiag.select = ["KD401"]',
+        '["tool".\'kerasdiag\']\nselect = ["KD401"]',
+    ],
+)
+def test_every_way_to_write_a_table(project, doctor, text):
+    """TOML has several."""
+    project(f"{text}\n")
+    assert codes(doctor()[0]) == ["KD401"]
+
+
+def test_a_value_in_place_of_the_table(project, capsys):
+    """It is no table, and is not passed over either."""
+    project("[tool]\nkerasdiag = 5\n")
+    assert main(["doctor"]) == 2
+    assert "[tool.kerasdiag] must be a table. Received: 5" in capsys.readouterr().err
+
+
 def test_data_lie_beside_the_file(project, doctor):
     """A path belongs to the pyproject.toml, wherever one stands; a severity that fails comes from there, too."""
     project('[tool.kerasdiag]\ndata = "photos"\nfail-on = "warn"\n')
@@ -118,6 +140,8 @@ def test_files_of_others_are_passed_over(project, tmp_path):
     """A pyproject.toml that only depends on kerasdiag, or is broken, is nobody's configuration here."""
     file = project('[tool.kerasdiag]\nselect = ["KD1"]\n')
     (tmp_path / "project" / "src" / "pyproject.toml").write_text('[project]\ndependencies = ["kerasdiag"\n')
+    assert find_file(tmp_path / "project" / "src" / "deep") == file
+    (tmp_path / "project" / "src" / "pyproject.toml").write_text('[project]\ndependencies = ["kerasdiag"]\n')
     assert find_file(tmp_path / "project" / "src" / "deep") == file
     file.unlink()
     assert find_file(tmp_path / "project" / "src" / "deep") is None

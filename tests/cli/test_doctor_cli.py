@@ -206,6 +206,21 @@ def test_on_this_machine(tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_files_of_the_current_directory_are_not_run(tmp_path):
+    """``python -m`` would take a json.py of the user for Python's own, and the probe a tensorflow.py for the package."""
+    for name in ("json", "tensorflow", "numpy", "csv"):
+        (tmp_path / f"{name}.py").write_text(f"open('ran-{name}', 'w')\nraise SystemExit(5)")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "1.jpg").write_bytes(b"x")
+    command = [sys.executable, "-m", "kerasdiag", "doctor", "--data", "photos", "--select", "KD113,KD313"]
+    path = os.pathsep.join(filter(None, sys.path))
+    result = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, timeout=120, check=False
+    )
+    assert result.returncode in (0, 1)
+    assert sorted(file.name for file in tmp_path.iterdir() if file.name.startswith("ran-")) == []
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_old_console(tmp_path, encoding):
     """Names that the console cannot show do not end the report."""

@@ -9,6 +9,7 @@ from doctor.fake_nvml import NoDriver
 from machines import Machine
 
 from kerasdiag.doctor.collect import Sources
+from kerasdiag.environment.gpus import find_gpus
 from kerasdiag.environment.interpreter import Interpreter
 from kerasdiag.environment.tensorflow_probe import ProbeFacts
 
@@ -35,6 +36,10 @@ class PlantedMachine(Machine):
     def load_nvml(self):
         """What ``import pynvml`` gives on that machine."""
         return self.nvml if self.nvml is not None else NoDriver()
+
+    def ask_gpus(self, root, environ, seconds):
+        """What its driver says, and its PCI bus."""
+        return find_gpus(root, environ, self.load_nvml)
 
     def build(self, cuda="12.5.1", cudnn="9", capabilities=("sm_60", "sm_70", "sm_80", "sm_89", "compute_90")):
         """TensorFlow's own note about its build; without ``cuda`` one for the CPU."""
@@ -93,7 +98,7 @@ class PlantedMachine(Machine):
             self.environ,
             lambda files: make_reads(self.latency_s, min(64, len(files))),
             interpreter=self.interpreter,
-            load_nvml=self.load_nvml,
+            ask_gpus=self.ask_gpus,
             probe=lambda libraries, timeout_s: self.probed,
             measure_throughput=self.measure_throughput,
         )

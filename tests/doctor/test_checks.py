@@ -24,7 +24,9 @@ from kerasdiag.doctor.checks.network import data_on_network
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
 from kerasdiag.doctor.checks.workers import unfit_workers
 from kerasdiag.environment.cache_target import CacheFacts
+from kerasdiag.environment.interpreter import Interpreter
 from kerasdiag.environment.limits import LimitFacts
+from kerasdiag.environment.packages import declared_packages
 from kerasdiag.environment.pressure import PressureFacts
 from kerasdiag.environment.scanners import ScannerFacts
 from kerasdiag.environment.storage import StorageClass
@@ -421,6 +423,12 @@ def test_workers_without_a_profile(facts, status, words):
     answer = look(unfit_workers, **facts)
     assert answer.status is status
     assert words in (answer.statement or only(answer).message)
+
+
+def test_workers_of_a_list():
+    """What is pinned is not installed."""
+    packages = declared_packages({"tensorflow": "2.0.0"}, {}, Interpreter("3.7"), "requirements.txt", {})
+    assert only(look(unfit_workers, packages=packages)).evidence[0].text == "tensorflow 2.0.0 is pinned"
 
 
 # --- all

@@ -64,6 +64,12 @@ def test_the_table_of_the_readme():
     )
 
 
+def test_the_page_names_what_helps():
+    """One option makes the answer more precise, two make it so."""
+    assert "--profile makes its answer more precise." in page(find_check(CHECKS, "KD313"))
+    assert "--data and --profile make its answer more precise." in page(find_check(CHECKS, "KD101"))
+
+
 def test_the_list():
     """Headings, then one row for each check with what it needs."""
     listed = rows(CHECKS)

@@ -8,6 +8,7 @@ from builders import (
     make_data,
     make_environment,
     make_input,
+    make_packages,
     make_profile,
     make_reads,
     make_storage,
@@ -18,6 +19,7 @@ from doctor.test_checks import look, only
 from kerasdiag.doctor.checks.image_files import unfit_image_files
 from kerasdiag.doctor.checks.preparation import slow_image_preparation
 from kerasdiag.doctor.checks.small_files import slow_cold_reads
+from kerasdiag.doctor.checks.workers import unfit_workers
 from kerasdiag.doctor.input_line import input_in_words
 from kerasdiag.environment.storage import StorageClass
 from kerasdiag.environment.throughput.facts import ImageFile, ImageWork, ThreadRate
@@ -161,11 +163,15 @@ def test_sound_images():
 @pytest.mark.parametrize(
     ("file", "severity", "words"),
     [
-        (odd(problem="empty", format=""), "error", "1 of 101 files tried cannot be loaded: odd.jpg (empty)."),
-        (odd(problem="OSError: image file is truncated"), "error", "odd.jpg (OSError: image file is truncated)"),
-        (odd(mode="I;16", bits=16), "warn", "1 of 101 images are grayscale of more than 8 bits (odd.jpg)"),
-        (odd(mode="CMYK"), "info", "1 of 101 images are CMYK"),
-        (odd(is_rotated=True), "info", "1 of 101 images lie on a side"),
+        (odd(problem="empty", format=""), "error", "1 of 101 files tried cannot be loaded: empty."),
+        (
+            odd(problem="OSError: image file is truncated"),
+            "error",
+            "cannot be loaded: OSError: image file is truncated.",
+        ),
+        (odd(mode="I;16", bits=16), "warn", "1 of 101 images is grayscale of more than 8 bits: as RGB"),
+        (odd(mode="CMYK"), "info", "1 of 101 images is CMYK, and becomes RGB"),
+        (odd(is_rotated=True), "info", "1 of 101 images lies on a side: EXIF turns it"),
     ],
 )
 def test_odd_files(file, severity, words):
@@ -173,14 +179,34 @@ def test_odd_files(file, severity, words):
     finding = only(look(unfit_image_files, **facts(census=census(file))))
     assert str(finding.severity) == severity
     assert words in finding.message
+    assert not any("odd.jpg" in text for text in (finding.message, finding.remedy.text))
+    private = [fact.text for fact in finding.evidence if fact.is_private]
+    assert private == ["/data/photos/odd.jpg" + (f": {file.problem}" if file.problem else "")]
 
 
 def test_many_bad_files():
-    """A reader gets some of the names."""
-    bad = [odd(f"{number}.jpg", problem="empty") for number in range(9)]
+    """What is wrong is counted, and a reader gets some of the names."""
+    bad = [odd(f"{number}.jpg", problem="empty" if number else "truncated") for number in range(9)]
     finding = only(look(unfit_image_files, **facts(census=census(*bad))))
-    assert "9 of 109 files tried" in finding.message
-    assert "4.jpg (empty) and 4 more" in finding.message
+    assert "9 of 109 files tried cannot be loaded: empty (8), truncated (1)." in finding.message
+    assert finding.evidence[-1].text == "/data/photos/4.jpg: empty; and 4 more"
+    bad = [odd(f"{number}.jpg", problem=f"{number} bytes missing") for number in range(9)]
+    assert "2 bytes missing (1), and more." in only(look(unfit_image_files, **facts(census=census(*bad)))).message
+
+
+@pytest.mark.parametrize(
+    ("is_list", "severity", "words"),
+    [(False, "error", "links that lead nowhere. Keras ends the training"), (True, "warn", "leaves their rows out")],
+)
+def test_files_that_do_not_exist(is_list, severity, words):
+    """Keras stops at a link in a folder, and leaves rows of a list out; with or without a look into the others."""
+    data = make_data(missing=3, missing_name="/data/photos/ward7.jpg", is_list=is_list)
+    for throughput in (make_throughput(census=make_census()), None):
+        finding = only(look(unfit_image_files, data=data, throughput=throughput))
+        assert str(finding.severity) == severity
+        assert f"3 of {3 + len(data.sample)} files tried do not exist" in finding.message
+        assert words in finding.message
+        assert [fact.text for fact in finding.evidence if fact.is_private] == ["no such file: /data/photos/ward7.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -285,3 +311,65 @@ def test_the_head_tells_of_others_on_the_machine(share, held, words):
     told = head(cores=2, throughput=make_throughput(cores=2, held=held, rates=rates))
     assert words in told.get("busy", "")
     assert ("busy" in told) is bool(words)
+
+
+# --- KD702 beside KD314
+
+BUSY = (
+    ThreadRate(1, 100, 0.0097),
+    ThreadRate(2, 103, 0.0097),
+    ThreadRate(4, 100, 0.0097),
+)  # others have one of 2 cores
+
+
+@pytest.mark.parametrize(
+    ("cores", "changes", "status", "words"),
+    [
+        (2, {}, ERROR, "train_generator.workers = 2"),
+        (8, {"held": 0.5}, WARN, "train_generator.workers = 4"),  # the lock lets so many at it
+        (8, {"held": 1.0}, OK, "1 worker makes as many images here as any number of them"),
+        (2, {"rates": BUSY}, NOT_TOLD, "others used about 1.0 of 2 cores"),
+    ],
+)
+def test_workers_by_what_was_measured(cores, changes, status, words):
+    """One report does not say in two places how many workers help, and mean two numbers."""
+    throughput = make_throughput(cores=cores, **changes)
+    profile = make_profile(0.5, 0.05, training_input=make_input(workers=1), cores=cores)
+    known = facts(cores, throughput=throughput, profile=profile)
+    answer = look(unfit_workers, **known)
+    assert answer.status is status
+    if answer.findings:
+        assert only(answer).remedy.code[0] == words
+        with_ = int(words.rpartition(" ")[2])
+        assert f"with {with_} workers" in head(cores=cores, throughput=throughput)["input"]
+        assert f"by what was measured here, {with_} workers were" in only(answer).price.basis
+    else:
+        assert words in answer.statement
+    # A note without a profile keeps to it as well.
+    note = look(unfit_workers, **{**known, "profile": None, "packages": make_packages(keras="3.15.1")})
+    assert words in (only(note).remedy.code[0] if note.findings else note.statement)
+
+
+def test_too_many_workers_by_what_was_measured():
+    """The number to take is that of the head."""
+    profile = make_profile(0.5, 0.05, training_input=make_input(workers=40), cores=8)
+    known = facts(8, throughput=make_throughput(cores=8, held=0.5), profile=profile)
+    assert only(look(unfit_workers, **known)).remedy.text.startswith("Take 4 and profile again")
+
+
+def test_others_are_named_where_more_workers_do_not_help():
+    """It is not the training's own work that fills the cores."""
+    known = facts(2, throughput=make_throughput(cores=2, rates=BUSY), profile=training(1600))
+    text = only(look(slow_image_preparation, **known)).remedy.text
+    assert text.startswith(
+        "More than 1 worker does not help, for all cores have work; others used about 1.0 of 2 cores"
+    )
+
+
+def test_numbers_of_large_factors():
+    """530 times, not 5.3e+02 times; 1 worker, not 1 workers."""
+    known = facts(1, throughput=make_throughput(cores=1, census=make_census(size=(5900, 5900))))
+    finding = only(look(unfit_image_files, **known))
+    assert "The images have 530 times the pixels of 256x256" in finding.message
+    assert "with 1 worker," in finding.price.basis
+    assert not [fact.text for fact in finding.evidence if "e+" in fact.text]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from builders import make_environment, make_input, make_profile
-from doctor.package_answers import ERROR, INFO, NOT_TOLD, OK, WARN, declared, installed, look, only
+from doctor.package_answers import ERROR, INFO, NOT_TOLD, OK, SKIPPED, WARN, declared, installed, look, only
+from doctor.planted import PlantedMachine
 
+from kerasdiag.cli import main
+from kerasdiag.doctor import runner
 from kerasdiag.doctor.checks import CHECKS
 from kerasdiag.doctor.selection import find_check
 from kerasdiag.environment.interpreter import Interpreter
@@ -17,11 +22,27 @@ PACKAGE_CHECKS = [check for check in CHECKS if check.code.startswith("KD1") and 
 
 @pytest.mark.parametrize("check", PACKAGE_CHECKS, ids=lambda check: check.code)
 def test_what_is_not_stated_is_never_fine(check):
-    """A list that does not name a package says nothing about it; an interpreter without it is fine."""
+    """A list that does not name a package says nothing about it, and where there is no Keras nothing was looked at."""
     answer = look(check.code, declared(six="1.0"))
     assert answer.status is NOT_TOLD
     assert "requirements.txt" in answer.statement
-    assert look(check.code, installed(six="1.0")).status is OK
+    answer = look(check.code, installed(six="1.0"))
+    expected = {"KD106": INFO, "KD111": OK}  # the note that says so; and what has nothing to do with Keras
+    assert answer.status is expected.get(check.code, SKIPPED)
+
+
+def test_an_environment_without_keras_is_one_note(tmp_path, monkeypatch, capsys):
+    """It names the option that looks at another one, and no check of packages is fine."""
+    machine = PlantedMachine(tmp_path)
+    machine.packages(six="1.0")
+    monkeypatch.setattr(runner, "Sources", machine.sources)
+    assert main(["doctor", "--select", "KD1", "--format", "json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    (finding,) = report["findings"]
+    assert (finding["code"], finding["severity"]) == ("KD106", "info")
+    assert finding["message"].startswith("Neither TensorFlow nor Keras is installed for this interpreter")
+    assert finding["remedy"]["code"] == ["kerasdiag doctor --python EXE"]
+    assert {one["code"] for one in report["checks"] if one["status"] == "ok"} == {"KD111"}
 
 
 def test_a_range_is_said():
@@ -242,6 +263,7 @@ FORCED = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
         ("2.10.1", "4.25.8", "<3.20", FORCED, WARN),  # that is what it is good for
         ("2.10.1", "3.19.6", "<3.20", {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "upb"}, OK),
         ("2.21.0", None, ">=6.31.1", {}, WARN),
+        ("2.12.0", "4.25.8", "<5,>=3.20.3", {**FORCED, "KERAS_BACKEND": "jax"}, SKIPPED),  # nothing here needs it
     ],
 )
 def test_protobuf(tensorflow, protobuf, wanted, environ, status):

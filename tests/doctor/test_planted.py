@@ -285,7 +285,31 @@ def test_files_that_end_a_training(tmp_path, doctor):
     report, code = doctor(machine, "--data", machine.photos())
     finding = first(report)
     assert (finding["code"], finding["severity"], code) == ("KD313", "error", 1)
-    assert "1 of 129 files tried cannot be loaded: 300.jpg (no image that Pillow knows)." in finding["message"]
+    assert "1 of 129 files tried cannot be loaded: no image that Pillow knows." in finding["message"]
+
+
+@pytest.mark.parametrize("options", [[], ["--no-io"]])
+def test_links_that_lead_nowhere(tmp_path, doctor, options):
+    """flow_from_directory lists them, and its training ends at the first: worse than any file that is slow."""
+    machine = nvme(tmp_path)
+    machine.photos(count=20)
+    (tmp_path / "data/photos/gone.jpg").symlink_to(tmp_path / "data/other/gone.jpg")
+    report, code = doctor(machine, "--data", "/data/photos", *options)
+    finding = first(report)
+    assert (finding["code"], finding["severity"], code) == ("KD313", "error", 1)
+    assert finding["message"].startswith("1 of 21 files tried does not exist: links that lead nowhere.")
+    assert finding["evidence"][-1]["text"].endswith("/data/photos/gone.jpg")
+
+
+def test_rows_whose_file_is_missing(tmp_path, doctor):
+    """flow_from_dataframe leaves them out: the training runs, on fewer images than the list has."""
+    machine = nvme(tmp_path)
+    machine.photos(count=20)
+    machine.write("data/photos/train.csv", "filename\n" + "".join(f"{number}.jpg\n" for number in range(80)))
+    report, code = doctor(machine, "--data", "/data/photos/train.csv", "--fail-on", "warn")
+    finding = first(report)
+    assert (finding["code"], finding["severity"], code) == ("KD313", "warn", 1)
+    assert finding["message"].startswith("60 of 80 files tried do not exist. flow_from_dataframe leaves their rows out")
 
 
 def test_no_io_measures_nothing(tmp_path, doctor):

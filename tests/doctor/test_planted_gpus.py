@@ -8,7 +8,9 @@ import pytest
 from doctor.fake_nvml import DRIVER_NOT_LOADED, NoDriver, Nvml
 from doctor.test_planted import doctor, first, is_example, nvme  # noqa: F401 - a fixture
 
-from kerasdiag.environment.tensorflow_probe import ProbeFacts, read_answer
+from kerasdiag.environment.child_process import Ending
+from kerasdiag.environment.gpus import GpuFacts
+from kerasdiag.environment.tensorflow_probe import Heard, ProbeFacts, read_answer
 
 T4 = "0x10de"
 
@@ -149,6 +151,40 @@ def test_nobody_can_see_a_gpu(tmp_path, doctor):  # noqa: F811
     assert statuses(doctor(machine))["KD201"] == "ok"
 
 
+SILENT = "the NVIDIA driver did not answer within 10 s"
+
+
+def test_a_driver_that_does_not_answer(tmp_path, doctor, monkeypatch):  # noqa: F811
+    """With a card on the bus it is the finding; without one nobody knows, and nothing is skipped or fine."""
+    machine = nvme(tmp_path).build()
+    facts = GpuFacts(remark=SILENT, cards=1, is_silent=True)
+    monkeypatch.setattr(machine, "ask_gpus", lambda root, environ, seconds: facts)
+    finding = first(doctor(machine)[0])
+    assert (finding["code"], finding["severity"]) == ("KD201", "error")
+    assert finding["message"] == f"TensorFlow 2.21.0 cannot use the NVIDIA GPU of this machine: {SILENT}."
+    facts = GpuFacts(remark=SILENT, cards=0, is_silent=True)
+    asked = {code: status for code, status in statuses(doctor(machine)).items() if code.startswith("KD2")}
+    assert {*asked.values(), statuses(doctor(machine))["KD404"]} == {"unknown"}
+
+
+def test_a_driver_that_had_little_time(tmp_path, doctor, monkeypatch):  # noqa: F811
+    """It may only be slow: no finding, and no end."""
+    machine = nvme(tmp_path).build()
+    facts = GpuFacts(remark=SILENT, cards=1, is_silent=True, lacks_time=True)
+    monkeypatch.setattr(machine, "ask_gpus", lambda root, environ, seconds: facts)
+    report, code = doctor(machine, "--select", "KD201", "--strict")
+    assert (statuses((report, code))["KD201"], code) == ("unknown", 3)
+
+
+def test_a_tensorflow_that_sees_more_than_the_driver_says(tmp_path, doctor, monkeypatch):  # noqa: F811
+    """What TensorFlow sees is seen."""
+    machine = nvme(tmp_path).build()
+    machine.probed = ProbeFacts(version="2.21.0", gpus=("GPU:0",))
+    facts = GpuFacts(remark=SILENT, cards=1, is_silent=True)
+    monkeypatch.setattr(machine, "ask_gpus", lambda root, environ, seconds: facts)
+    assert statuses(doctor(machine))["KD201"] == "ok"
+
+
 def test_a_tensorflow_that_had_no_time(tmp_path, doctor):  # noqa: F811
     """Nobody knows then whether it works: no finding, and no "ok"."""
     machine = with_gpu(tmp_path)
@@ -181,6 +217,14 @@ def test_a_tensorflow_that_dies(tmp_path, doctor, failure):  # noqa: F811
     assert {one["code"]: one["status"] for one in report["checks"]}["KD201"] == "unknown"
 
 
+def answered(printed, code, took_s):
+    """What is made of a child's output."""
+    heard = Heard()
+    for line in printed.splitlines(keepends=True):
+        heard.hear(line)
+    return read_answer(heard, Ending(code, took_s=took_s))
+
+
 @pytest.mark.parametrize(
     ("printed", "code", "failure"),
     [
@@ -193,18 +237,20 @@ def test_a_tensorflow_that_dies(tmp_path, doctor, failure):  # noqa: F811
         ),
         (b"", 3, "it ended with code 3 and said nothing"),
         (b"kerasdiag-probe:{", 0, "it ended with code 0 and said nothing"),
+        (b"kerasdiag-probe:{}", 0, "it ended with code 0 and said nothing"),  # printed by something else
+        (b"kerasdiag-probe:[1]", 0, "it ended with code 0 and said nothing"),
         (b"\xff\xfe", 1, "\\xff\\xfe"),
     ],
 )
 def test_what_a_child_died_of(printed, code, failure):
     """The signal, else the last line."""
-    assert read_answer(printed, code, 1.0).failure == failure
+    assert answered(printed, code, 1.0).failure == failure
 
 
 def test_what_a_child_answered():
     """The answer is taken out of what else was printed."""
     printed = b'warning\nkerasdiag-probe:{"import_s": 2.5, "version": "2.21.0", "gpus": ["GPU:0"], "missing": {}}\n'
-    facts = read_answer(printed, 0, 3.0)
+    facts = answered(printed, 0, 3.0)
     assert (facts.version, facts.gpus, facts.import_s, facts.output, facts.failure) == (
         "2.21.0",
         ("GPU:0",),

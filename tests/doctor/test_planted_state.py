@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from builders import make_data, make_environment, make_gpus, make_input, make_profile, make_storage
 from doctor.fake_nvml import Nvml
@@ -69,7 +71,8 @@ def test_a_scanner_that_costs_nothing(tmp_path, doctor):  # noqa: F811
         (ScannerFacts({}, (0.00001,) * 64), OK, "takes 0.01 ms"),
         (ScannerFacts(DEFENDER, (), not_measured="no file was opened"), NOT_TOLD, "what it costs is not known"),
         (ScannerFacts({}, (), not_measured="no file was opened"), OK, "no scanner is known"),
-        (ScannerFacts({}, (), is_listed=False, not_measured="no file was opened"), OK, "no scanner is seen"),
+        (ScannerFacts({}, (), is_listed=False, not_measured="no file was opened"), NOT_TOLD, "cannot be listed"),
+        (ScannerFacts({}, (), not_measured="the doctor was still at x", lacks_time=True), NOT_TOLD, "still at x"),
     ],
 )
 def test_only_the_time_of_an_open_counts(facts, status, words):
@@ -96,6 +99,16 @@ def test_opens_are_measured(tmp_path):
     assert facts.open_s == pytest.approx((0.001,) * 20)
     assert facts.is_measured
     assert not scanners.find_scanners([], tmp_path, lambda root: None).is_listed
+    assert not scanners.find_scanners([], tmp_path).is_listed  # an empty /proc: not even this process shows
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_among_the_images_is_not_opened(tmp_path):
+    """It would wait for somebody to write, and the checks of the images with it."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    files = [tmp_path / "pipe.jpg", tmp_path / "1.jpg"]
+    files[1].write_bytes(b"x")
+    assert len(scanners.find_scanners(list(map(str, files)), tmp_path).open_s) == 1
 
 
 # --- KD311
@@ -154,8 +167,8 @@ def test_a_container_whose_processes_were_killed(tmp_path, doctor):  # noqa: F81
 @pytest.mark.parametrize(
     ("facts", "status"),
     [
-        (PressureFacts(0.5), OK),
-        (PressureFacts(), NOT_TOLD),
+        (PressureFacts(0.5), NOT_TOLD),
+        (PressureFacts(0.5, steal=0.0), OK),
         (PressureFacts(0.5, throttled_ever=THROTTLED_AT_LEAST - 0.01), OK),
         (PressureFacts(0.5, throttled_ever=THROTTLED_AT_LEAST), WARN),
         (PressureFacts(0.5, throttled=THROTTLED_AT_LEAST, throttled_ever=0.01), WARN),

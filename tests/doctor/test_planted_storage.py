@@ -76,7 +76,8 @@ def test_files_that_come_from_elsewhere(tmp_path, doctor, code):  # noqa: F811
     assert {finding["code"] for finding in report["findings"]} & set(REMOTE) == {code}
     assert is_example(first(report)) or code == "KD304"
     if code == "KD304":
-        assert "(fuse.gcsfuse, my-bucket)" in first(report)["message"]
+        assert "(fuse.gcsfuse)" in first(report)["message"]
+        assert first(report)["evidence"][0] == {"text": "mounted from my-bucket", "provenance": "declared"}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,16 @@ def test_what_is_a_drive_of_whom(file_system, source, is_windows, is_google):
     """Other systems use the same file systems."""
     storage = make_storage(StorageClass.NETWORK, file_system=file_system, source=source)
     assert (storage.is_windows_drive, storage.is_google_drive) == (is_windows, is_google)
+
+
+def test_a_storage_that_cannot_be_looked_at(tmp_path, doctor):  # noqa: F811
+    """Nobody knows then whether it is a drive of Windows or of Google."""
+    machine = nvme(tmp_path)
+    data = machine.photos()
+    (tmp_path / "proc/self/mountinfo").unlink()
+    report, _ = doctor(machine, "--data", data, "--select", "KD3")
+    told = {one["code"]: one["status"] for one in report["checks"]}
+    assert {told[code] for code in ("KD304", "KD305", "KD306", "KD308", "KD310")} == {"unknown"}
 
 
 def test_lvm_on_a_hard_disk_and_an_ssd(tmp_path, doctor):  # noqa: F811
@@ -270,7 +281,7 @@ def test_one_file_is_enough(placeholders, status):
                 "df": "Filesystem 512-blocks Used Available Capacity Mounted on\n//me@nas/sets 9 4 5 45% /Volumes/sets\n",
             },
             "KD304",
-            "(//me@nas/sets)",
+            "over the network: a file",
         ),
     ],
 )

@@ -74,10 +74,13 @@ def test_files_that_are_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no column 'filename'; its columns are: "),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
         (b"path,class\n1.jpg,x\n", "no column 'filename'; its columns are: path, class"),
         (b"filename;class\n1.jpg;x\n", "its columns are: filename;class"),
-        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "cannot be read as CSV|no column"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "is no text|cannot be read as CSV"),  # before Python 3.11 csv refuses NUL
+        (b"\xff\xd8\xff\xe0 \x10JFIF", r"is no text \(UTF-8\)"),
+        ("filename,class\n1.jpg,x\n".encode("utf-16"), "is no text|cannot be read as CSV"),
         (b"filename\n", "holds no files"),
         (b'filename\n"' + b"x" * 200_000 + b'"\n', "cannot be read as CSV"),
     ],
@@ -97,6 +100,33 @@ def test_folders_that_hold_nothing(tmp_path, path, message):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DoctorUsageError, match=message):
         find_data(DataRequest(path and str(tmp_path / path)))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_neither_a_folder_nor_a_file(tmp_path):
+    """A pipe and /dev/null exist."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(DoctorUsageError, match="is neither a folder nor a file"):
+        find_data(DataRequest(str(tmp_path / "pipe.csv")))
+
+
+def test_a_folder_of_links_that_lead_nowhere(tmp_path):
+    """--directory is no help there."""
+    (tmp_path / "1.jpg").symlink_to(tmp_path / "absent.jpg")
+    with pytest.raises(DoctorUsageError, match=r"none of 1 files tried exists, .* Links that lead nowhere"):
+        find_data(DataRequest(str(tmp_path)))
+
+
+@pytest.mark.parametrize("kind", ["folder", "csv"])
+def test_what_does_not_exist_is_counted(tmp_path, kind):
+    """With one name to look for."""
+    path = files(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "absent.jpg")
+    if kind == "csv":
+        path = str(tmp_path / "train.csv")
+        Path(path).write_text("filename\n1.jpg\n2.jpg\ngone.jpg\n")
+    data = find_data(DataRequest(path))
+    assert (data.missing, Path(data.missing_name).name, data.is_list) == (1, "gone.jpg", kind == "csv")
 
 
 def test_a_folder_that_may_not_be_entered(tmp_path, monkeypatch):

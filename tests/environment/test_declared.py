@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import threading
 
 import pytest
+from builders import make_environment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from packaging.markers import Marker
 
+from kerasdiag.doctor.checks import CHECKS
+from kerasdiag.doctor.selection import find_check
+from kerasdiag.environment.declared.declaration import Declaration
 from kerasdiag.environment.declared.lists import find_declared
+from kerasdiag.environment.interpreter import Interpreter
 from kerasdiag.errors import DoctorUsageError
 
 
@@ -379,3 +387,203 @@ def test_constraints_that_name_constraints(tmp_path):
     (tmp_path / "requirements.txt").write_text("-c a.txt\nkeras\nnumpy\n")
     facts = find_declared([str(tmp_path / "requirements.txt")])
     assert dict(facts.versions) == {"keras": "2.15.0", "numpy": "1.26.4"}
+
+
+@pytest.mark.parametrize(
+    ("marker", "python", "system", "holds"),
+    [
+        ('sys_platform == "win32"', None, None, None),
+        ('sys_platform == "win32"', None, "linux", False),
+        ('platform_system == "Linux"', None, "linux", True),
+        ('os_name == "posix"', "3.9", None, None),
+        ('platform_machine == "aarch64"', "3.9", "linux", None),
+        ('platform_machine != "arm64" or sys_platform != "darwin"', None, "linux", True),
+        ('sys_platform != "aix"', None, None, True),  # whichever it is
+        ('python_version < "3.8" and sys_platform == "win32"', "3.9", None, False),
+        ('python_version < "3.8" or sys_platform == "win32"', "3.9", None, None),
+        ('python_full_version < "3.9.5"', "3.9", "linux", None),
+        ('python_full_version < "3.9.5"', "3.9.2", "linux", True),
+        ('platform_release > "5"', "3.9", None, None),
+    ],
+)
+def test_markers_that_ask_what_nobody_stated(tmp_path, marker, python, system, holds):
+    """They are not judged by the system that the doctor runs on; where all possible ones agree, they hold or do not."""
+    assert Interpreter(python, system).applies(Marker(marker)) is holds
+    declaration = Declaration(python=python, system=system)
+    declaration.add_requirement(f"tensorflow==2.0.0 ; {marker}")
+    assert ("tensorflow" in declaration.versions, "tensorflow" in declaration.unpinned) == (bool(holds), holds is None)
+
+
+def test_what_a_marker_leaves_open_is_told(tmp_path):
+    """With the line, and what it asks for."""
+    found = look(
+        tmp_path,
+        {
+            "requirements.txt": 'tensorflow==2.0.0 ; sys_platform == "win32"\nnumpy==1.2 ; os_name=="nt" and python_version<"3"'
+        },
+    )
+    assert found.unpinned == {
+        "tensorflow": 'tensorflow==2.0.0 ; sys_platform == "win32" depends on the system, which is not stated',
+        "numpy": 'numpy==1.2 ; os_name=="nt" and python_version<"3" depends on the version of Python and the system, which is not stated',
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_list_from_a_pipe(tmp_path):
+    """``-r <(pip freeze)``: it can be read only once."""
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("keras-preprocessing==1.0.9\n"))
+    writer.start()
+    found = find_declared([str(tmp_path / "pipe")])
+    writer.join()
+    assert found.versions == {"keras-preprocessing": "1.0.9"}
+
+
+NO_LISTS = {
+    "Pipfile.lock": ("not json {", "{}", "[1]", '{"a": 1}'),
+    "poetry.lock": ("garbage = [[[ ", "\u2603\ufffd", "{}"),
+    "uv.lock": ("garbage",),
+    "pylock.toml": ("[project]\nname = 'x'\n",),
+    "environment.yml": ("\ufffd\x01\x02", "version: 1\npackage:\n- name: numpy\n  version: 1.26.4\n", ""),
+    "conda-lock.yml": ("version: 1\npackage:\n- name: tensorflow\n  version: 2.10.0\n",),
+    "Dockerfile": ("# nothing\n", "numpy==1.26.4\n"),
+    "requirements.txt": ("{'a': 1}\n<html>\n", "\ufffd\ufffd (\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in NO_LISTS.items() for text in texts])
+def test_what_is_no_list_of_its_kind(tmp_path, name, text):
+    """It is no list in which nothing was found."""
+    with pytest.raises(DoctorUsageError, match=name):
+        look(tmp_path, {name: text})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("uv.lock", 'version = 1\nrevision = 3\nrequires-python = ">=3.12"\n'),
+        ("poetry.lock", 'package = []\n\n[metadata]\nlock-version = "2.1"\n'),
+        ("pdm.lock", '[metadata]\nlock_version = "4.5"\n'),
+        ("Pipfile.lock", '{"default": {}}'),
+        ("environment.yml", "dependencies:\n"),
+        ("requirements.txt", "# nothing yet\n"),
+        ("requirements.txt", "-e .\n"),
+    ],
+)
+def test_lists_of_nothing(tmp_path, name, text):
+    """They are lists all the same."""
+    assert look(tmp_path, {name: text}).versions == {}
+
+
+def test_lines_of_conda_in_a_list(tmp_path):
+    """What ``conda list --export`` and ``--explicit`` write, whatever the file is called."""
+    exported = "# platform: linux-64\n_libgcc_mutex=0.1=main\npython=3.7.4=h265db76_1\ntensorflow=2.0.0=mkl_py37\nkeras-preprocessing=1.0.9=pypi_0\n"
+    found = look(tmp_path, {"requirements.txt": exported})
+    assert (found.versions["tensorflow"], found.versions["keras-preprocessing"]) == ("2.0.0", "1.0.9")
+    assert (found.interpreter.version, "tensorflow" in found.conda) == ("3.7.4", True)
+    assert "keras-preprocessing" not in found.conda
+    explicit = "@EXPLICIT\nhttps://conda.anaconda.org/conda-forge/noarch/keras-preprocessing-1.0.9-py_1.tar.bz2\nhttps://x.org/linux-64/tensorflow-2.0.0-mkl_py37.conda#d41d8\n"
+    assert look(tmp_path, {"spec.txt": explicit}).versions == {"keras-preprocessing": "1.0.9", "tensorflow": "2.0.0"}
+    docker = {"Dockerfile": "FROM scratch\nRUN conda create -n e --file spec.txt\n", "spec.txt": explicit}
+    assert look(tmp_path, docker).versions == {"keras-preprocessing": "1.0.9", "tensorflow": "2.0.0"}
+
+
+@pytest.mark.parametrize(
+    "line", ['keras-preprocessing == "1.0.9"', "keras-preprocessing=1.0.9", "keras-preprocessing==1.0.9 oops"]
+)
+def test_lines_that_cannot_be_read(tmp_path, line):
+    """The package is there, and nobody knows in which version."""
+    found = look(tmp_path, {"requirements.txt": f"numpy==1.26.4\n{line}\n"})
+    assert found.unpinned["keras-preprocessing"].startswith("this line cannot be read: keras-preprocessing")
+    assert found.versions == {"numpy": "1.26.4"}
+
+
+UV = """\
+version = 1
+requires-python = ">=3.12"
+
+[[package]]
+name = "proj"
+version = "0.1.0"
+source = { virtual = "." }
+dependencies = [
+    { name = "numpy" },
+    { name = "tensorflow", marker = "sys_platform == 'darwin'" },
+    { name = "tensorflow-cpu", marker = "sys_platform != 'darwin'" },
+]
+
+[package.metadata]
+requires-dist = [{ name = "numpy", marker = "sys_platform == 'aix'" }]
+
+[[package]]
+name = "tensorflow"
+version = "2.16.1"
+dependencies = [{ name = "numpy", marker = "sys_platform == 'aix'" }]
+
+[[package]]
+name = "tensorflow-cpu"
+version = "2.15.1"
+
+[[package]]
+name = "numpy"
+version = "1.26.4"
+"""
+
+
+def test_a_lock_that_says_who_asks_for_what(tmp_path):
+    """A package that is asked for under conditions only is there under these."""
+    found = look(tmp_path, {"uv.lock": UV})
+    assert found.versions == {"proj": "0.1.0", "numpy": "1.26.4"}
+    assert set(found.unpinned) == {"tensorflow", "tensorflow-cpu"}
+    found = look(tmp_path, {"uv.lock": UV, "Dockerfile": "FROM python:3.12"}, "uv.lock", "Dockerfile")
+    assert (found.versions.get("tensorflow"), found.versions.get("tensorflow-cpu")) == (None, "2.15.1")
+
+
+def test_a_lock_that_does_not(tmp_path):
+    """Two TensorFlows in it may each be for another system: one is taken, and the other stays open."""
+    one = '[[package]]\nname = "{}"\nversion = "2.15.1"\n\n'
+    found = look(tmp_path, {"poetry.lock": one.format("tensorflow") + one.format("tensorflow-cpu")})
+    assert found.versions == {"tensorflow": "2.15.1"}
+    assert found.unpinned["tensorflow-cpu"].endswith("poetry.lock does not say for which system")
+    groups = one.format("tensorflow").replace(
+        "\n\n", '\nmarkers = {main = "sys_platform == \\"darwin\\"", dev = "sys_platform == \\"win32\\""}\n\n'
+    )
+    found = look(tmp_path, {"poetry.lock": groups, "Dockerfile": "FROM scratch"}, "poetry.lock", "Dockerfile")
+    assert (found.versions, found.unpinned) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("lines", "versions"),
+    [
+        ("RUN --mount=type=cache,target=/root/.cache \\\n    <<EOF\npip install numpy==1.26.4\nEOF", {"numpy": "1.26.4"}),
+        ("RUN bash -ex <<'EOF'\npip install numpy==1.26.4\nEOF\nRUN pip install scipy==1.9.0", {"numpy": "1.26.4", "scipy": "1.9.0"}),
+        ("RUN python <<EOF\nprint('''\npip install numpy==1.26.4\n''')\nEOF", {}),
+        ("COPY <<EOF /x\nRUN pip install numpy==1.26.4\nEOF", {}),
+        ("RUN echo $((1 <<2)) && pip install numpy==1.26.4", {"numpy": "1.26.4"}),
+        ("RUN pip install numpy==1.26.4 scipy==1.9.0\nRUN pip3 uninstall -y numpy", {"scipy": "1.9.0"}),
+        ("RUN pip install numpy==1.26.4 && pip uninstall -y numpy && pip install numpy==1.25.0", {"numpy": "1.25.0"}),
+        ("RUN conda install -y numpy=1.26.4 scipy=1.9.0\nRUN conda remove -y numpy", {"scipy": "1.9.0"}),
+        ("RUN conda config --add channels conda-forge && conda init bash && conda clean -afy", {}),
+    ],
+)  # fmt: skip
+def test_commands_of_a_dockerfile(tmp_path, lines, versions):
+    """What a shell reads is run, what another program reads is not, and what is uninstalled is gone."""
+    found = look(tmp_path, {"Dockerfile": f"FROM python:3.9\n{lines}\n"})
+    assert (found.versions, set(found.unpinned)) == (versions, set())
+
+
+def test_another_character_that_continues_lines(tmp_path):
+    """On Windows the backslash is that of paths."""
+    docker = "# escape=`\nFROM python:3.9\nRUN pip install `\n    numpy==1.26.4\nRUN copy C:\\\nRUN pip install scipy==1.9.0\n"
+    assert look(tmp_path, {"Dockerfile": docker}).versions == {"numpy": "1.26.4", "scipy": "1.9.0"}
+
+
+def test_a_file_that_is_not_beside_the_dockerfile(tmp_path):
+    """It is the reason why something is not known."""
+    found = look(tmp_path, {"Dockerfile": "FROM python:3.9\nRUN pip install -r /tmp/nothere.txt\n"})
+    assert found.not_found == ("/tmp/nothere.txt",)
+    answer = find_check(CHECKS, "KD101").examine(make_environment(packages=found))
+    assert (str(answer.status), answer.statement) == (
+        "unknown",
+        "which keras-preprocessing is not stated in Dockerfile, and what it installs from was not found beside it: /tmp/nothere.txt",
+    )

@@ -368,7 +368,7 @@ def test_files_that_are_not_there(tmp_path):
     """Without /proc, without /sys, with an unreadable flag: unknown, with the reason."""
     assert "mountinfo" in storage_of("/x", tmp_path).reason
     machine = Machine(tmp_path, "1 0 8:0 / / rw - ext4 /dev/sda rw")
-    assert machine.look("/x").reason == "/sys shows no block device for /dev/sda (8:0, ext4)"
+    assert machine.look("/x").reason == "/sys shows no block device for / (8:0, ext4)"
     machine.disk("sda", "8:0", "", ATA.format(1)).write(
         "proc/self/mountinfo", b"\xff\n1 0 8:0 / / rw - ext4 /dev/sda rw\n"
     )

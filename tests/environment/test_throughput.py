@@ -10,6 +10,7 @@ import time
 import pytest
 from builders import make_input, make_profile, write_photos
 
+from kerasdiag.environment import child_process
 from kerasdiag.environment.throughput import child, measure
 from kerasdiag.environment.throughput.asked import KERAS_TARGET_SIZE, WorkRequest, image_work
 from kerasdiag.environment.throughput.facts import STAGES, ImageFile, ImageWork, ReadRate
@@ -64,21 +65,21 @@ def test_the_bounds():
 )
 def test_what_is_not_begun(files, seconds, why, monkeypatch):
     """No process is started for what cannot be measured."""
-    monkeypatch.setattr(measure.subprocess, "Popen", None)
+    monkeypatch.setattr(child_process.subprocess, "Popen", None)
     assert why in measure_throughput(sample(files, seconds=seconds), WORK).not_measured
 
 
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ("import os; os.kill(os.getpid(), 9)", "ended by itself (signal 9)"),
+        ("import os; os.kill(os.getpid(), 9)", "ended by itself (SIGKILL)"),
         ("raise SystemExit(3)", "ended by itself (exit code 3)"),
         ("import time; print('{', flush=True); time.sleep(60)", "did not come to an end within 3 s"),
     ],
 )
 def test_a_process_that_dies_or_hangs(script, why, monkeypatch, photos):
     """It is a result, and nothing of it stays behind."""
-    monkeypatch.setattr(measure, "_BOOTSTRAP", script)
+    monkeypatch.setattr(child_process, "_command", lambda module: [sys.executable, "-c", script])
     monkeypatch.setattr(measure, "GRACE_S", 1.0)
     running = threading.active_count()
     facts = measure_throughput(sample(photos, seconds=1.6), WORK)
@@ -102,6 +103,23 @@ def test_packages_that_are_missing(module, package, census, monkeypatch, photos)
     said = order(photos)
     assert f"pip install {package}" in said[-1]["not_measured"]
     assert sum("file" in one for one in said) == census
+
+
+def test_a_numpy_that_is_broken(photos, tmp_path, monkeypatch):
+    """It is named, as the other packages are."""
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "numpy.py").write_text("raise ImportError('built for another Python')")
+    monkeypatch.syspath_prepend(tmp_path / "broken")
+    why = measure_throughput(sample(photos), WORK).not_measured
+    assert why.startswith("NumPy cannot be imported here (ImportError: built for another Python): ")
+    assert why.endswith("pip install numpy")
+
+
+def test_files_of_the_current_directory_are_not_run(photos, tmp_path, monkeypatch):
+    """A json.py beside the user's script does not take the place of Python's."""
+    (tmp_path / "json.py").write_text("raise SystemExit('it was run')")
+    monkeypatch.chdir(tmp_path)
+    assert measure_throughput(sample(photos), WORK).is_measured
 
 
 def order(files, **facts):

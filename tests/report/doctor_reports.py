@@ -26,13 +26,18 @@ DISK = Finding(
     Remedy("Copy the data to a local SSD or NVMe disk and train from there:", ("rsync -a /data/photos /ssd/",), safe=True),
     {"cold_read_p50_s": 0.0124},
     Price(1923.2, PriceUnit.SECONDS_PER_EPOCH, "12 ms for each cold read, one at a time, 155,096 images"),
+    ("https://example.org/disks",),
 )  # fmt: skip
 WORKERS = Finding(
     "KD702",
     Severity.ERROR,
     "1 worker prepared the batches on 8 cores, and 61.5 % of the training time was waiting for them.",
     (Evidence("the input had workers=1", Provenance.DECLARED),),
-    Remedy("fit of keras 3.15.1 takes no workers; the generator has the attribute:", ("train_generator.workers = 3",)),
+    Remedy(
+        "fit of keras 3.15.1 takes no workers; the generator has the attribute:",
+        ("train_generator.workers = 3",),
+        safe=False,
+    ),
     {"workers": 1},
     Price(61.5, PriceUnit.PERCENT, "at most, if 3 workers were 3 times as fast"),
 )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
 import pytest
-from report.doctor_reports import REPORTS
+from report.doctor_reports import DISK, REPORTS, make_report
 
-from kerasdiag.findings import (
-    DoctorReport,
-)
-from kerasdiag.report import doctor_json
+from kerasdiag.findings import CheckResult, DoctorReport, Evidence, Finding, Provenance, Remedy, Severity, Status
+from kerasdiag.report import doctor_github, doctor_json, doctor_markdown
+from kerasdiag.report.console import stream_width
 from kerasdiag.report.doctor_text import render, render_for
 
 
@@ -59,6 +59,42 @@ def test_colours_only_where_they_are_wanted(monkeypatch):
     assert "\x1b[" not in render_for(Stream(terminal=False), REPORTS["findings"])
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in render_for(Stream(), REPORTS["findings"])
+
+
+def test_commands_are_not_broken():
+    """They are there to be copied, however narrow the terminal."""
+    line = f"rsync -a /data/{'a' * 60} /path/on/an/ssd/"
+    finding = dataclasses.replace(DISK, remedy=Remedy("Copy them:", (line,), safe=True))
+    report = make_report(CheckResult("KD301", "data-on-hard-disk", Status.WARN, "", (finding,)))
+    assert f"\n      {line}\n" in render(report, width=40)
+
+
+def test_what_a_terminal_would_obey(capsys):
+    """A name of a file may colour, title or clear a terminal: it is shown as it is written."""
+    name = "a\x1b[31mred\x1b]0;owned\x07\x9b2J\r.jpg"
+    finding = Finding(
+        "KD313", Severity.ERROR, f"{name} is broken.", (Evidence(name, Provenance.MEASURED),), Remedy("Do:", (name,))
+    )
+    report = make_report(CheckResult("KD313", "unfit-image-files", Status.ERROR, "", (finding,)))
+    report = dataclasses.replace(report, facts={"data": name}, public_facts={"data": name})
+    for text in (render(report), doctor_markdown.render(report), doctor_github.render(report)):
+        assert not set("\x1b\x07\x9b\r") & set(text)
+    assert "a\\x1b[31mred\\x1b]0;owned\\x07\\x9b2J\\x0d.jpg is broken." in " ".join(render(report, width=100).split())
+
+
+def test_names_that_are_no_text_in_json():
+    """Half of a character is refused by most readers."""
+    report = dataclasses.replace(REPORTS["healthy"], facts={"data": "caf\udce9: 3 files"})
+    text = doctor_json.render(report)
+    assert json.loads(text)["facts"]["data"] == "caf\\udce9: 3 files"
+    json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8")
+
+
+@pytest.mark.parametrize(("columns", "width"), [("60", 60), ("500", 100), ("0", 80), ("wide", 80), ("", 80)])
+def test_columns_that_the_user_names(monkeypatch, columns, width):
+    """COLUMNS counts where nothing is a terminal, too."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert stream_width(Stream(terminal=False)) == width
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

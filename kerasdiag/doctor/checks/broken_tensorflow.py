@@ -37,18 +37,21 @@ def broken_tensorflow(environment: Environment) -> Answer:
     if not probe.failure:
         took = f" in {probe.import_s:.1f} s" if probe.import_s is not None else ""
         return ok(f"TensorFlow {probe.version} was imported{took}")
-    version = packages.tensorflow[1]
+    name, version = packages.tensorflow
     lines = [line.strip() for line in probe.output if line.strip()][-3:]
     return found(
         Finding(
             code="KD113",
             severity=Severity.ERROR,
             message=f"TensorFlow {version} cannot be imported: {probe.failure.rstrip('.')}.",
-            evidence=tuple(Evidence(line, Provenance.MEASURED) for line in lines)
+            evidence=tuple(Evidence(line, Provenance.MEASURED, is_private=True) for line in lines)
             or (Evidence("it printed nothing", Provenance.MEASURED),),
             remedy=Remedy(
                 "See all that it says, and try it in a new environment:",
-                (probe.command, f'python -m venv new && new/bin/pip install "tensorflow=={version}"'),
+                (
+                    f'{packages.python} -c "import tensorflow"',
+                    f'{packages.python} -m venv new && new/bin/pip install "{name}=={version}"',
+                ),
                 safe=True,
             ),
             numbers={"printed_lines": len(probe.output)},

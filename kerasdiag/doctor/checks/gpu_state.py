@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
+from kerasdiag.doctor.check import Answer, check, found, ok, unknown
+from kerasdiag.doctor.unseen_gpus import without_gpu
 from kerasdiag.doctor.wording import size
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.gpus import GpuFacts, GpuState
@@ -305,7 +306,7 @@ def _each(
     """Look at each GPU. What no driver tells is unknown."""
     gpus = (environment.gpus or GpuFacts()).gpus
     if not gpus:
-        return skipped("no GPU can be asked")
+        return without_gpu(environment.gpus, "no GPU can be asked")
     findings = tuple(_found(gpus, look))
     if findings:
         return found(*findings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kerasdiag.compat import version_matches
 from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
+from kerasdiag.doctor.unseen_gpus import without_gpu
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.gpus import GpuFacts, GpuState
 from kerasdiag.environment.packages import PackageFacts
@@ -27,7 +28,7 @@ def invisible_gpu(environment: Environment) -> Answer:
 
     What it finds:
         A wheel without GPU support (tensorflow-cpu, tensorflow-intel, every TensorFlow above 2.10 on native Windows),
-        a GPU hidden by CUDA_VISIBLE_DEVICES, a card without a working driver, a container without the
+        a GPU hidden by CUDA_VISIBLE_DEVICES, a card without a driver or with one that hangs, a container without the
         GPU, and a TensorFlow that sees none for no reason found here. Missing libraries are KD202, an old driver is
         KD204.
 
@@ -46,7 +47,7 @@ def invisible_gpu(environment: Environment) -> Answer:
     """
     gpus, packages = _facts(environment)
     if not gpus.is_there:
-        if gpus.cards is None and gpus.driver_version is None and gpus.remark:
+        if gpus.is_silent or (gpus.cards is None and gpus.driver_version is None and gpus.remark):
             return unknown(f"no NVIDIA GPU can be seen: {gpus.remark}")
         return ok(f"no NVIDIA GPU is seen: {gpus.remark}" if gpus.remark else "the machine has no NVIDIA GPU")
     if packages.tensorflow is None:
@@ -54,6 +55,8 @@ def invisible_gpu(environment: Environment) -> Answer:
     probe = environment.tensorflow
     if probe is not None and probe.gpus:
         return ok(f"TensorFlow sees {len(probe.gpus)} GPU{'s' if len(probe.gpus) > 1 else ''}")
+    if gpus.lacks_time:
+        return unknown(f"{gpus.remark}; --timeout gives it more")
     cause = _cause(environment, gpus, packages)
     if cause is not None:
         why, remedy = cause
@@ -69,8 +72,12 @@ def invisible_gpu(environment: Environment) -> Answer:
     if probe.missing or _driver_is_too_old(gpus, environment.tensorflow_build):
         return skipped("KD202 or KD204 tells why")
     why = "it sees none, though its libraries load and the driver is new enough"
-    said = [Evidence(f"TensorFlow printed: {line.strip()}", Provenance.MEASURED) for line in probe.output[-3:]]
-    remedy = Remedy("Read what TensorFlow says at its start:", (probe.command,), safe=True)
+    # It prints the name of the host where CUDA fails.
+    printed = [f"TensorFlow printed: {line.strip()}" for line in probe.output[-3:]]
+    said = [Evidence(line, Provenance.MEASURED, is_private=True) for line in printed]
+    remedy = Remedy(
+        "Read what TensorFlow says at its start:", (f'{packages.python} -c "import tensorflow"',), safe=True
+    )
     return found(_unused(gpus, packages, why, remedy, Severity.ERROR, Evidence(why, Provenance.MEASURED), *said))
 
 
@@ -94,10 +101,10 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
     When to ignore:
         Never, if the training is meant for the GPU.
     """
-    gpus, probe = environment.gpus, environment.tensorflow
-    if gpus is None or not gpus.is_there:
-        return skipped("there is no NVIDIA GPU")
-    if environment.packages is not None and environment.packages.tensorflow is None:
+    (gpus, packages), probe = _facts(environment), environment.tensorflow
+    if not gpus.is_there:
+        return without_gpu(gpus, "there is no NVIDIA GPU")
+    if environment.packages is not None and packages.tensorflow is None:
         return skipped("TensorFlow is not installed here")
     if probe is None or probe.unanswered:
         return unknown(f"TensorFlow could not be asked: {probe.unanswered if probe else 'it was not started'}")
@@ -105,7 +112,7 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
         return ok("TensorFlow sees its GPUs" if probe.gpus else "every library that was tried can be loaded")
     names = ", ".join(probe.missing)
     them = "it" if len(probe.missing) == 1 else "them"
-    version = environment.packages.tensorflow[1] if environment.packages and environment.packages.tensorflow else ""
+    version = packages.tensorflow[1] if packages.tensorflow else ""
     pinned = f"=={version}" if version else ""
     evidence = [Evidence(f"{name}: {said}", Provenance.MEASURED) for name, said in probe.missing.items()]
     build, with_what = environment.tensorflow_build, "the CUDA that it was built with"
@@ -119,7 +126,9 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
             message=f"TensorFlow sees no GPU, because {names} cannot be loaded.",
             evidence=tuple(evidence),
             remedy=Remedy(
-                f"Install {them} with TensorFlow:", (f'pip install "tensorflow[and-cuda]{pinned}"',), safe=False
+                f"Install {them} with TensorFlow:",
+                (f'{packages.pip} install "tensorflow[and-cuda]{pinned}"',),
+                safe=False,
             )
             if not version or version_matches(version, _BRINGS_CUDA)
             else Remedy(f"TensorFlow {version} does not bring CUDA along; install {with_what} from NVIDIA or conda."),
@@ -130,7 +139,7 @@ def missing_cuda_libraries(environment: Environment) -> Answer:
     )
 
 
-@check("KD203", "kernels-compiled-at-start", needs=("gpus", "tensorflow_build"), uses=("variables",))
+@check("KD203", "kernels-compiled-at-start", needs=("gpus", "tensorflow_build"), uses=("variables", "packages"))
 def kernels_compiled_at_start(environment: Environment) -> Answer:
     """TensorFlow holds no machine code for this GPU, and compiles all of it when it starts.
 
@@ -153,9 +162,9 @@ def kernels_compiled_at_start(environment: Environment) -> Answer:
     When to ignore:
         If the second start is fast: the driver keeps what it has compiled, as long as its cache is large enough.
     """
-    gpus, build = environment.gpus or GpuFacts(), environment.tensorflow_build
+    (gpus, packages), build = _facts(environment), environment.tensorflow_build
     if not gpus.gpus:
-        return skipped("no GPU can be asked")
+        return without_gpu(gpus, "no GPU can be asked")
     if build is None or not build.compute_capabilities:
         return skipped("this TensorFlow is not built for GPUs, or does not say for which")
     real = sorted(_capability(name) for name in build.compute_capabilities if name.startswith("sm_"))
@@ -174,7 +183,7 @@ def kernels_compiled_at_start(environment: Environment) -> Answer:
         f"{gpu.title} has compute capability {_dotted(gpu.compute_capability)}, and this TensorFlow holds code for "
         f"{_dotted(real[0])} to {_dotted(real[-1])} only: the rest is compiled {when}, for up to half an hour."
     )
-    lines = ("unset CUDA_CACHE_DISABLE",) if never_kept else ("pip install -U tensorflow",)
+    lines = ("unset CUDA_CACHE_DISABLE",) if never_kept else (f"{packages.pip} install -U tensorflow",)
     text = "Let the driver keep what it compiles:" if never_kept else "Take a TensorFlow that is built for this GPU:"
     return found(
         Finding(
@@ -212,7 +221,7 @@ def outdated_driver(environment: Environment) -> Answer:
     """
     gpus, build = environment.gpus or GpuFacts(), environment.tensorflow_build
     if not gpus.is_there:
-        return skipped("there is no NVIDIA GPU")
+        return without_gpu(gpus, "there is no NVIDIA GPU")
     if build is None or build.cuda is None:
         return skipped("this TensorFlow needs no CUDA, or does not say which")
     if gpus.driver_cuda is None:
@@ -259,11 +268,11 @@ def _cause(environment: Environment, gpus: GpuFacts, packages: PackageFacts) -> 
         )
         return (
             "since 2.11 TensorFlow has no GPU support on native Windows",
-            Remedy(text, ('pip install "tensorflow==2.10.1" "numpy<2"',), safe=False),
+            Remedy(text, (f'{packages.pip} install "tensorflow==2.10.1" "numpy<2"',), safe=False),
         )
     if name in _CPU_WHEELS or (build is not None and not build.is_cuda_build):
         extra = "[and-cuda]" if version_matches(version, _BRINGS_CUDA) else ""
-        lines = (f"pip uninstall {name}", f'pip install "tensorflow{extra}=={version}"')
+        lines = (f"{packages.pip} uninstall {name}", f'{packages.pip} install "tensorflow{extra}=={version}"')
         return (
             f"{name} is made without GPU support",
             Remedy("Install the TensorFlow that has it:", lines, safe=False),
@@ -273,6 +282,9 @@ def _cause(environment: Environment, gpus: GpuFacts, packages: PackageFacts) -> 
             f"CUDA_VISIBLE_DEVICES={gpus.visible_devices!r} hides it",
             Remedy("Show it:", ("unset CUDA_VISIBLE_DEVICES",), safe=True),
         )
+    if gpus.is_silent:
+        text = "See whether it answers at all. If not, restart the machine, or ask who looks after it:"
+        return gpus.remark, Remedy(text, ("nvidia-smi",), safe=True)
     if not gpus.gpus and not gpus.hidden and gpus.cards:
         text = "Install or load the NVIDIA driver; in a container, start it with the GPUs:"
         line = "docker run --gpus all ..." if environment.system.is_container else "nvidia-smi"

@@ -9,7 +9,7 @@ from kerasdiag.compat import version_matches
 from kerasdiag.demand import demand_of
 from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
 from kerasdiag.doctor.costs import Cost, cost_of
-from kerasdiag.doctor.installed import absent, finding, install, is_in, packages_of, stated
+from kerasdiag.doctor.installed import NO_KERAS, absent, finding, has_keras, install, is_in, packages_of, stated
 from kerasdiag.doctor.wording import size
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Evidence, Price, Provenance, Remedy, Severity
@@ -111,6 +111,8 @@ def affine_without_scipy(environment: Environment) -> Answer:
         return ok(f"scipy {packages.versions['scipy']} is installed")
     if packages.is_declared:
         return absent(packages, "scipy")
+    if not has_keras(packages):
+        return skipped(NO_KERAS)
     if not packages.generators or "pillow" not in packages.versions:
         return ok("no ImageDataGenerator can read images here, so that none needs SciPy")
     data = environment.profile.training_input if environment.profile else None

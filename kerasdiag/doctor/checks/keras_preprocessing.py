@@ -6,7 +6,7 @@ from kerasdiag.demand import Demand, demand_of
 from kerasdiag.doctor.check import Answer, check, found, ok
 from kerasdiag.doctor.costs import cost_of
 from kerasdiag.doctor.image_cost import preparing_s
-from kerasdiag.doctor.installed import absent, install, is_in, packages_of, uninstall
+from kerasdiag.doctor.installed import NO_KERAS, absent, install, is_in, packages_of, uninstall
 from kerasdiag.doctor.wording import duration
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.packages import PackageFacts
@@ -57,6 +57,8 @@ def quadratic_file_list(environment: Environment) -> Answer:
         return absent(packages, "keras-preprocessing")
     if not is_in(version, entry("keras-preprocessing-file-list")):
         return ok(f"keras-preprocessing {version} builds its list of files once")
+    if packages.is_declared and not packages.generators:  # whether anything runs it is left open
+        return absent(packages, "tensorflow", "keras")
     if not any(generator.uses_keras_preprocessing for generator in packages.generators):
         return found(_inert(version, packages))
     return found(_reached(version, packages, environment))
@@ -83,11 +85,7 @@ def _reached(version: str, packages: PackageFacts, environment: Environment) -> 
 
 def _inert(version: str, packages: PackageFacts) -> Finding:
     own = ", ".join(f"{generator.package} {generator.version}" for generator in packages.generators)
-    why = (
-        f"ImageDataGenerator of {own} has its own code"
-        if own
-        else f"neither Keras nor TensorFlow is {'pinned' if packages.is_declared else 'installed'}"
-    )
+    why = f"ImageDataGenerator of {own} has its own code" if own else NO_KERAS
     message = (
         f"keras-preprocessing {version} is slow, but nothing here runs it: {why}. "
         "Only a script that imports keras_preprocessing itself would."

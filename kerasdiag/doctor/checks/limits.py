@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
+from kerasdiag.doctor.check import Answer, check, found, ok, unknown
+from kerasdiag.doctor.unseen_gpus import without_gpu
 from kerasdiag.doctor.wording import size
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.limits import LimitFacts
@@ -40,7 +41,7 @@ def little_shared_memory(environment: Environment) -> Answer:
     shared, gpus = (environment.limits or LimitFacts()).shared_memory_bytes, environment.gpus
     count = len(gpus.gpus) if gpus is not None else 0
     if count < 2:
-        return skipped("there are not several GPUs")
+        return without_gpu(gpus, "there are not several GPUs")
     if shared is None:
         return unknown("the system has no /dev/shm")
     if shared >= ENOUGH_SHARED_BYTES:

@@ -14,6 +14,7 @@ from kerasdiag.doctor.reading import (
     reading_evidence,
     reading_numbers,
 )
+from kerasdiag.doctor.wording import by_count
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.storage_class import StorageClass
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
@@ -38,7 +39,7 @@ def data_on_network(environment: Environment) -> Answer:
         others, too, and its cache makes a measurement look better than the next morning.
 
     Example:
-        The data come over the network (nfs4, nas:/sets): a file that is not in memory takes 4.1 ms.
+        The data come over the network (nfs4): a file that is not in memory takes 4.1 ms.
 
     Fix:
         Copy the data, or one archive of them, to a local disk at the start of the job; or let autofix keep them in
@@ -55,9 +56,11 @@ def data_on_network(environment: Environment) -> Answer:
         return skipped(f"{'KD305' if storage.is_windows_drive else 'KD306'} tells about {storage.mount_point}")
     if storage.storage_class is not StorageClass.NETWORK:
         return ok(f"{storage.device or storage.mount_point} ({storage.file_system}) is no network")
-    place = ", ".join(filter(None, (storage.file_system, storage.source))) or storage.mount_point
-    message = f"The data come over the network ({place}){read_takes(environment)}."
-    return found(_finding("KD304", environment, message, move_remedy(environment), _CACHING))
+    place = f" ({storage.file_system})" if storage.file_system else ""
+    message = f"The data come over the network{place}{read_takes(environment)}."
+    source = Evidence(f"mounted from {storage.source}", Provenance.DECLARED, is_private=True)
+    evidence = (source,) if storage.source else ()
+    return found(_finding("KD304", environment, message, move_remedy(environment), _CACHING, *evidence))
 
 
 @check("KD305", "data-on-windows-drive", needs=("data",), uses=("reads", "throughput", "profile"))
@@ -81,6 +84,8 @@ def data_on_windows_drive(environment: Environment) -> Answer:
         If all of the data fit into the memory that is free, only the first epoch reads from the drive.
     """
     storage = data_of(environment).storage
+    if not storage.is_seen:
+        return unknown(storage.reason)
     if not storage.is_windows_drive:
         return ok("the data do not lie on a Windows drive under WSL")
     folder = shlex.quote(os.path.abspath(data_of(environment).folder))
@@ -110,6 +115,8 @@ def data_on_google_drive(environment: Environment) -> Answer:
         For a few hundred images, of which only the first epoch waits.
     """
     storage = data_of(environment).storage
+    if not storage.is_seen:
+        return unknown(storage.reason)
     if not storage.is_google_drive:
         return ok("the data do not lie on Google Drive")
     archive = os.path.join(storage.mount_point, "MyDrive/data.tar")
@@ -144,13 +151,14 @@ def files_left_in_the_cloud(environment: Environment) -> Answer:
         return skipped("this system has no files that are fetched when they are read")
     if not data.placeholders:
         return ok(f"the content of {len(data.sample):,} images looked at is on this machine")
+    have = by_count(data.placeholders, "has its", "have their")
     commands = (f'attrib +P -U "{data.folder}\\*" /S /D',) if environment.system.name == "Windows" else ()
     text = 'Choose "Always keep on this device" (OneDrive), "Keep Downloaded" (iCloud) or "Available offline" '
     return found(
         Finding(
             code="KD307",
             severity=Severity.ERROR,
-            message=f"{data.placeholders:,} of {len(data.sample):,} images looked at have their content in a cloud only.",
+            message=f"{data.placeholders:,} of {len(data.sample):,} images looked at {have} content in a cloud only.",
             evidence=(Evidence("the attributes of the files say so", Provenance.DECLARED),),
             remedy=Remedy(text + "(Dropbox) for the folder.", commands, safe=True),
             numbers={"placeholders": data.placeholders, "files": len(data.sample)},
@@ -160,9 +168,17 @@ def files_left_in_the_cloud(environment: Environment) -> Answer:
     )
 
 
-def _finding(code: str, environment: Environment, message: str, remedy: Remedy, reference: str) -> Finding:
+def _finding(
+    code: str, environment: Environment, message: str, remedy: Remedy, reference: str, *evidence: Evidence
+) -> Finding:
     cost = cost_of_reading(environment)
     return Finding(
-        code, cost.severity, message, reading_evidence(environment), remedy, reading_numbers(environment), cost.price,
+        code,
+        cost.severity,
+        message,
+        (*evidence, *reading_evidence(environment)),
+        remedy,
+        reading_numbers(environment),
+        cost.price,
         (reference,),
-    )  # fmt: skip
+    )

@@ -49,6 +49,8 @@ def old_image_iterators(environment: Environment) -> Answer:
     if not is_in(version, fault):
         return ok(f"keras-preprocessing {version} closes its files")
     runs_it = [one for one in packages.generators if one.uses_keras_preprocessing]
+    if packages.is_declared and not packages.generators:
+        return absent(packages, "tensorflow", "keras")
     if not runs_it:
         return ok(f"nothing here runs keras-preprocessing {version}")
     data = environment.profile.training_input if environment.profile else None

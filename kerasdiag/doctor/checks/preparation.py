@@ -6,10 +6,10 @@ from kerasdiag.demand import Demand, demand_of
 from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
 from kerasdiag.doctor.costs import price_per_step, severity_by
 from kerasdiag.doctor.image_cost import why_no_roofline
-from kerasdiag.doctor.input_line import roofline_evidence, roofline_in_words
+from kerasdiag.doctor.input_line import beside_others, roofline_evidence, roofline_in_words
 from kerasdiag.doctor.roofline import LOCK, Roofline
 from kerasdiag.doctor.supply import roofline_of
-from kerasdiag.doctor.wording import duration
+from kerasdiag.doctor.wording import by_count, duration, workers
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.throughput.facts import READ, ThroughputFacts
 from kerasdiag.findings import Finding, Remedy
@@ -66,17 +66,17 @@ def _finding(environment: Environment, facts: ThroughputFacts, drawn: Roofline, 
     wanted = demand.wanted_images_per_s or 0.0
     batch_s = (demand.batch_size or 0) / drawn.images_per_s
     lost_s = min(demand.wait_s, max(0.0, batch_s - (demand.step_s - demand.wait_s)))
-    workers = f"{drawn.workers} worker{'s' if drawn.workers > 1 else ''}"
-    basis = f"{duration(batch_s)} for a batch with {workers}, of which the step hides {duration(batch_s - lost_s)}"
+    who = workers(drawn.workers)
+    basis = f"{duration(batch_s)} for a batch with {who}, of which the step hides {duration(batch_s - lost_s)}"
     return Finding(
         code="KD314",
         severity=severity_by(lost_s / demand.step_s),
         message=(
-            f"This machine prepares at most {drawn.images_per_s:,.0f} images/s (with {workers}; limited by "
+            f"This machine prepares at most {drawn.images_per_s:,.0f} images/s (with {who}; limited by "
             f"{drawn.limited_by}), and the training could take {wanted:,.0f}."
         ),
         evidence=roofline_evidence(environment),
-        remedy=_remedy(drawn),
+        remedy=_remedy(drawn, beside_others(environment)),
         numbers={
             "images_per_s": drawn.images_per_s,
             "wanted_images_per_s": wanted,
@@ -88,10 +88,13 @@ def _finding(environment: Environment, facts: ThroughputFacts, drawn: Roofline, 
     )
 
 
-def _remedy(drawn: Roofline) -> Remedy:
+def _remedy(drawn: Roofline, others: str) -> Remedy:
     why = "one at a time holds the interpreter's lock" if drawn.limited_by == LOCK else "all cores have work"
+    if others and drawn.limited_by != LOCK:
+        why = f"all cores have work; {others}"
+    does = by_count(drawn.workers, "does", "do")
     text = (
-        f"More than {drawn.workers} worker{'s' if drawn.workers > 1 else ''} do not help, for {why}. autofix decodes every image once, and augments by "
-        "compiled code:"
+        f"More than {workers(drawn.workers)} {does} not help, for {why}. autofix decodes every image once, and augments "
+        "by compiled code:"
     )
     return Remedy(text, ("train_data = autofix(train_generator, profiler)",), safe=True)

@@ -34,7 +34,7 @@ def pynvml_shim(environment: Environment) -> Answer:
     packages = packages_of(environment)
     version = packages.versions.get("pynvml")
     if version is None:
-        return absent(packages, "pynvml")
+        return absent(packages, "pynvml") if packages.is_declared else ok("pynvml is not installed")
     shim, own = entry("pynvml-shim"), entry("pynvml-own-module")
     other = packages.versions.get("nvidia-ml-py")
     is_shim = is_in(version, shim)

@@ -43,13 +43,15 @@ def scanned_reads(environment: Environment) -> Answer:
     """
     facts = environment.scanners or ScannerFacts({})
     names = " and ".join(facts.products)
-    runs = f"{names} runs here" if names else ("no scanner is known by its name here" if facts.is_listed else "")
+    runs = f"{names} runs here"
     if not facts.is_measured:
-        return (
-            unknown(f"{runs}; what it costs is not known: {facts.not_measured}")
-            if names
-            else ok(runs or "no scanner is seen")
-        )
+        if names:
+            return unknown(f"{runs}; what it costs is not known: {facts.not_measured}")
+        if not facts.is_listed:
+            return unknown(f"the processes of this machine cannot be listed, and {facts.not_measured}")
+        if facts.lacks_time:
+            return unknown(f"no scanner is known by its name here, but {facts.not_measured}")
+        return ok("no scanner is known by its name here")
     if environment.data is not None and environment.data.storage.storage_class is StorageClass.NETWORK:
         return skipped("the data come over the network, where each open is a round trip: KD304 tells that")
     opens = f"opening a file of the data takes {duration(facts.median_open_s)}"

@@ -42,12 +42,6 @@ def stopped_by_quota(environment: Environment) -> Answer:
         If it happened before the training: the shares since the start remember everything.
     """
     facts = environment.pressure or PressureFacts()
-    if facts.throttled_ever is None and facts.steal is None:
-        return (
-            unknown("the system counts neither stopped periods nor stolen time")
-            if not facts.watched_s
-            else ok("there is no CPU quota, and nobody steals time")
-        )
     findings = []
     share, when = max(
         (facts.throttled or 0.0, "while it was watched"), (facts.throttled_ever or 0.0, "since it was started")
@@ -67,6 +61,8 @@ def stopped_by_quota(environment: Environment) -> Answer:
         findings.append(_crowded(crowded))
     if findings:
         return found(*findings)
+    if facts.throttled_ever is None and facts.steal is None:
+        return unknown("the system counts neither stopped periods nor stolen time")
     return ok(
         f"the quota stopped it in {share * 100:.0f} % of the periods, {(facts.steal or 0) * 100:.0f} % of the time was stolen"
     )

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from kerasdiag.compat import version_matches
 from kerasdiag.doctor.check import Answer, check, found, ok, unknown
-from kerasdiag.doctor.installed import TENSORFLOW_FAMILY, absent, finding, install, is_in, packages_of, stated
+from kerasdiag.doctor.installed import (
+    TENSORFLOW_FAMILY,
+    absent,
+    finding,
+    has_keras,
+    install,
+    is_in,
+    packages_of,
+    stated,
+)
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.packages import NIGHTLY_NAMES, PackageFacts
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
@@ -18,7 +27,8 @@ def unfit_tensorflow(environment: Environment) -> Answer:
     What it finds:
         More than one of tensorflow, tensorflow-cpu, -gpu, -intel, -macos and tf-nightly (those that tensorflow itself
         brings on Windows, macOS and Graviton do not count); a Python outside of the range that TensorFlow was
-        built and tested for; a profile of a training on TensorFlow where none is installed.
+        built and tested for; as a note an environment that has neither TensorFlow nor Keras, or not the TensorFlow
+        of the profile.
 
     Why it matters:
         They all write into the folder `tensorflow`, and the last one wins, file by file. Of two versions that is a
@@ -41,6 +51,9 @@ def unfit_tensorflow(environment: Environment) -> Answer:
     rivals = _rivals(packages, [name for name in there if _fits_system(packages, name)] or there)
     if len(rivals) > 1:
         return found(_several(packages, rivals))
+    perhaps = [name for name in TENSORFLOW_FAMILY if name in packages.unpinned and not _is_for_one_system(name)]
+    if perhaps:
+        return unknown(f"{packages.place}: {packages.unpinned[perhaps[0]]}")
     name = rivals[0]
     version = packages.versions[name]
     row = row_of("tensorflow_python", version) if name not in NIGHTLY_NAMES else None
@@ -64,19 +77,31 @@ def unfit_tensorflow(environment: Environment) -> Answer:
 def _missing(environment: Environment, packages: PackageFacts) -> Answer:
     profile = environment.profile
     used = profile.software.get("tensorflow") if profile is not None else None
-    if not used or packages.is_declared:
+    if packages.is_declared or (not used and has_keras(packages)):
         return absent(packages, *TENSORFLOW_FAMILY)
     where = packages.place or "this interpreter"
-    message = f"The profile is of TensorFlow {used}, but none is installed for {where}."
-    seen = (Evidence(f"the profile names tensorflow {used}", Provenance.DECLARED),)
-    remedy = Remedy("Look at the environment that the training ran in:", ("kerasdiag doctor --python EXE",), safe=True)
+    if used:
+        message = f"The profile is of TensorFlow {used}, but none is installed for {where}."
+        seen = (Evidence(f"the profile names tensorflow {used}", Provenance.DECLARED),)
+        text = "Look at the environment that the training ran in:"
+    else:
+        message = f"Neither TensorFlow nor Keras is installed for {where}: no package was looked at."
+        seen = (Evidence(f"{len(packages.versions)} other packages are there", Provenance.DECLARED),)
+        text = "Look at the environment that trains, by its interpreter or its folder:"
+    remedy = Remedy(text, ("kerasdiag doctor --python EXE",), safe=True)
     return found(finding("KD106", Severity.INFO, message, seen, remedy, "another environment has no price"))
 
 
 def _fits_system(packages: PackageFacts, name: str) -> bool:
     """Whether a package that is made for one system only can be installed there: lock files name those of all systems."""
-    systems = next((one["systems"] for one in tables()["tensorflow_parts"] if one["part"] == name), None)
-    return not packages.is_declared or systems is None or packages.interpreter.system in systems
+    if not packages.is_declared or not _is_for_one_system(name):
+        return True
+    systems = next(one["systems"] for one in tables()["tensorflow_parts"] if one["part"] == name)
+    return packages.interpreter.system in systems
+
+
+def _is_for_one_system(name: str) -> bool:
+    return any(one["part"] == name for one in tables()["tensorflow_parts"])
 
 
 def _rivals(packages: PackageFacts, there: list[str]) -> list[str]:
@@ -117,7 +142,7 @@ def _several(packages: PackageFacts, rivals: list[str]) -> Finding:
     is_one_version = len({packages.versions[name] for name in rivals}) == 1
     keep = f"{rivals[0]}=={packages.versions[rivals[0]]}"
     if packages.is_declared:
-        remedy = Remedy(f"Leave only one of them in {packages.place}, such as:", (keep,), safe=False)
+        remedy = Remedy(f"Leave only one of them, such as this, in {packages.edited_in}:", (keep,), safe=False)
     else:
         lines = (f"{packages.pip} uninstall -y {' '.join(rivals)}", *install(packages, "", keep).code)
         remedy = Remedy("Uninstall all of them, then install the one that you want:", lines, safe=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kerasdiag.doctor.check import Answer, check, found, ok
+from kerasdiag.doctor.check import Answer, check, found, ok, skipped
 from kerasdiag.doctor.installed import (
     TENSORFLOW_FAMILY,
     absent,
+    backend_of,
     finding,
     install,
     is_in,
@@ -113,6 +114,8 @@ def unfit_protobuf(environment: Environment) -> Answer:
         return found(finding("KD105", severity, message, seen, remedy, "nobody has measured that pair"))
     if protobuf is None:
         return absent(packages, "protobuf")
+    if not runs_tensorflow(environment):
+        return skipped(f"trainings here run on {backend_of(environment)}")
     if packages.is_declared and not faults:
         return ok(f"no fault of {name} {version} with protobuf {protobuf} is known")
     return ok(f"protobuf {protobuf} fits {name} {version}")

@@ -19,13 +19,14 @@ _PROFILERS = "https://docs.nvidia.com/cupti/"
 
 @dataclass(frozen=True)
 class _Variable:
-    """A variable, when it matters, and what it does then."""
+    """A variable, when it matters, and what it does then; of some any value does, a path of the user as well."""
 
     name: str
     is_set: Callable[[str], bool]
     does: str
     severity: Severity
     reference: str
+    takes_anything: bool = False
 
 
 def _is_true(value: str) -> bool:
@@ -42,8 +43,8 @@ def _is_one(value: str) -> bool:
 
 _VARIABLES = (
     _Variable("CUDA_LAUNCH_BLOCKING", _is_one, "makes Python wait for each kernel of the GPU", Severity.WARN, _CUDA),
-    _Variable("CUDA_INJECTION64_PATH", bool, "loads a profiler into each process with CUDA", Severity.WARN, _PROFILERS),
-    _Variable("PYTHONDEVMODE", bool, "makes Python check itself at run time", Severity.WARN, _PYTHON),
+    _Variable("CUDA_INJECTION64_PATH", bool, "loads a profiler into each process with CUDA", Severity.WARN, _PROFILERS, True),
+    _Variable("PYTHONDEVMODE", bool, "makes Python check itself at run time", Severity.WARN, _PYTHON, True),
     _Variable("PYTHONTRACEMALLOC", _is_anything, "makes Python trace each allocation", Severity.WARN, _PYTHON),
     _Variable("PYTHONMALLOC", lambda value: "debug" in value, "makes Python check each allocation", Severity.WARN, _PYTHON),
     _Variable("TF_DETERMINISTIC_OPS", _is_true, "keeps TensorFlow to reproducible, slower operations", Severity.INFO, _DETERMINISM),
@@ -80,7 +81,7 @@ def slowing_variables(environment: Environment) -> Answer:
         If it is there on purpose: for reproducible results, or while a fault is looked for.
     """
     gpus = environment.gpus
-    is_for_gpus = gpus is None or gpus.is_there
+    is_for_gpus = gpus is None or gpus.is_there or gpus.is_silent
     variables = {
         name: value
         for name, value in (environment.variables or {}).items()
@@ -106,8 +107,10 @@ def _finding(variable: _Variable, value: str) -> Finding:
     return Finding(
         code="KD501",
         severity=variable.severity,
-        message=f"{variable.name}={value} {variable.does}.",
-        evidence=(Evidence(f"{variable.name} is {value!r} in this process", Provenance.DECLARED),),
+        message=f"{variable.name}{'' if variable.takes_anything else f'={value}'} {variable.does}.",
+        evidence=(
+            Evidence(f"{variable.name} is {value!r} in this process", Provenance.DECLARED, variable.takes_anything),
+        ),
         remedy=Remedy("Unless it is meant:", (f"unset {variable.name}",), safe=True),
         numbers={"variables": 1},
         price=Price.unknown("only a run without it tells"),

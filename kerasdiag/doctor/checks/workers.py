@@ -6,9 +6,13 @@ from kerasdiag.compat import version_matches
 from kerasdiag.demand import Demand, demand_of
 from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
 from kerasdiag.doctor.costs import WARN_FRACTION, price_per_step, severity_by
+from kerasdiag.doctor.input_line import beside_others
+from kerasdiag.doctor.installed import stated
 from kerasdiag.doctor.lint.answer import examine_scripts
 from kerasdiag.doctor.lint.rules.unset_workers import unset_workers
-from kerasdiag.doctor.wording import duration
+from kerasdiag.doctor.roofline import Roofline
+from kerasdiag.doctor.supply import roofline_of
+from kerasdiag.doctor.wording import by_count, duration, workers
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
 from kerasdiag.input_identity import IMAGE_DATA_GENERATOR, PY_DATASET, InputIdentity
@@ -23,7 +27,7 @@ _WITHOUT_WORKERS = ">=3"  # of Keras: fit() takes no `workers`
 _REFERENCES = ("https://keras.io/api/utils/python_utils/#pydataset-class",)
 
 
-@check("KD702", "unfit-workers", uses=("packages", "profile", "scripts"))
+@check("KD702", "unfit-workers", uses=("packages", "profile", "scripts", "data", "reads", "throughput"))
 def unfit_workers(environment: Environment) -> Answer:
     """One worker prepares the batches on a machine with many cores, or many workers share few cores.
 
@@ -31,6 +35,7 @@ def unfit_workers(environment: Environment) -> Answer:
         From a profile: an ImageDataGenerator or PyDataset (Sequence) read by one worker while the training waits,
         or by more than two workers for each core that the process may use. Without a profile a note on
         where this Keras takes `workers`; with a script, on the line that reads a generator without setting them.
+        Where your images were timed (--data), that says how many workers help a generator.
 
     Why it matters:
         Keras 2 takes `fit(workers=...)`, which is 1 unless you say more. Keras 3 dropped it from `fit`, and what
@@ -57,29 +62,50 @@ def unfit_workers(environment: Environment) -> Answer:
         return skipped(f"the input of the profile ({data.kind}) has no workers")
     if not profile.cores:
         return unknown("the profile does not say how many cores the process had")
-    workers = max(1, data.workers or 1)
+    now = max(1, data.workers or 1)
     suggested = suggest_workers(profile, data, 1 / max(1e-3, 1 - demand.wait_fraction))
-    if workers == 1 and suggested and demand.wait_fraction >= WARN_FRACTION:
-        return found(_too_few(profile, data, demand, suggested))
-    if workers > WORKERS_PER_CORE * profile.cores:
-        return found(_too_many(profile, demand, workers))
-    who = f"{workers} worker{'s' if workers > 1 else ''} on {profile.cores} core{'s' if profile.cores > 1 else ''}"
+    drawn = _roofline(environment) if data.kind == IMAGE_DATA_GENERATOR else None
+    if now == 1 and suggested and demand.wait_fraction >= WARN_FRACTION:
+        more = _more_do_not_help(environment, drawn)
+        return more or found(_too_few(profile, data, demand, suggested, drawn))
+    if now > WORKERS_PER_CORE * profile.cores:
+        return found(_too_many(profile, demand, now, drawn))
+    who = f"{workers(now)} on {profile.cores} {by_count(profile.cores, 'core', 'cores')}"
     return ok(f"{who}, {demand.wait_fraction * 100:.1f} % of the time waiting for data")
 
 
-def _too_few(profile: RunProfile, data: InputIdentity, demand: Demand, workers: int) -> Finding:
+def _roofline(environment: Environment) -> Roofline | None:
+    """What a generator gives here by number of workers, where that was measured."""
+    return None if environment.data is None else roofline_of(environment)
+
+
+def _more_do_not_help(environment: Environment, drawn: Roofline | None) -> Answer | None:
+    """The answer where one worker gives as much as any number, by what was measured."""
+    if drawn is None or drawn.workers > 1:
+        return None
+    others = beside_others(environment)
+    if others:
+        return unknown(f"how many workers help cannot be told: {others}")
+    return ok("1 worker makes as many images here as any number of them (KD314 tells what limits it)")
+
+
+def _too_few(profile: RunProfile, data: InputIdentity, demand: Demand, wanted: int, drawn: Roofline | None) -> Finding:
     # While it waits, the step is as long as its batch takes; so many threads make it that many times as fast
     # at best, for they share the interpreter.
-    saved_s = min(demand.wait_s, demand.step_s * (1 - 1 / workers))
+    number, gain, said_by = wanted, float(wanted), "at most, if"
+    if drawn is not None:
+        number = min(wanted, drawn.workers)
+        gain, said_by = drawn.by_workers[number - 1] / drawn.by_workers[0], "by what was measured here,"
+    saved_s = min(demand.wait_s, demand.step_s * (1 - 1 / gain))
     waited = f"{demand.wait_fraction * 100:.1f} % of the training time was waiting for them"
     message = f"1 worker prepared the batches on {profile.cores} cores, and {waited}."
-    basis = f"at most, if {workers} workers were {workers} times as fast: {duration(saved_s)} of each step"
+    basis = f"{said_by} {number} workers were {gain:.2g} times as fast: {duration(saved_s)} of each step"
     keras = _keras_of_profile(profile)
     if _takes_workers_in_fit(keras):
-        remedy_code: tuple[str, ...] = (f"model.fit(train_generator, workers={workers}, ...)",)
+        remedy_code: tuple[str, ...] = (f"model.fit(train_generator, workers={number}, ...)",)
         text = f"{keras} takes workers in fit; the default is 1:"
     else:
-        remedy_code = (f"train_generator.workers = {workers}", "model.fit(train_generator, ...)")
+        remedy_code = (f"train_generator.workers = {number}", "model.fit(train_generator, ...)")
         text = f"fit of {keras} takes no workers; the generator has the attribute:"
     if data.kind == IMAGE_DATA_GENERATOR:
         text = f"autofix needs no workers and keeps a seeded training reproducible. Short of it, {text}"
@@ -95,17 +121,18 @@ def _too_few(profile: RunProfile, data: InputIdentity, demand: Demand, workers: 
     )
 
 
-def _too_many(profile: RunProfile, demand: Demand, workers: int) -> Finding:
+def _too_many(profile: RunProfile, demand: Demand, now: int, drawn: Roofline | None) -> Finding:
     cores = profile.cores or 1
-    text = f"Take {max(2, cores)} and profile again; the generator or fit has the argument workers."
+    fewer = max(2, cores) if drawn is None else drawn.workers
+    text = f"Take {fewer} and profile again; the generator or fit has the argument workers."
     waits = demand.wait_fraction >= WARN_FRACTION
     return Finding(
         code="KD702",
         severity=Severity.WARN if waits else Severity.INFO,
-        message=f"{workers} workers share {cores} core{'s' if cores > 1 else ''}, and take each other's turns.",
-        evidence=_evidence(profile, workers),
+        message=f"{now} workers share {cores} {by_count(cores, 'core', 'cores')}, and take each other's turns.",
+        evidence=_evidence(profile, now),
         remedy=Remedy(text, (), safe=False),
-        numbers={"workers": workers, "cores": cores, "wait_fraction": demand.wait_fraction},
+        numbers={"workers": now, "cores": cores, "wait_fraction": demand.wait_fraction},
         price=Price.unknown("how much faster fewer workers are, only a second profile tells"),
         references=_REFERENCES,
     )
@@ -118,26 +145,32 @@ def _of_scripts(environment: Environment) -> Answer:
 
 
 def _without_profile(environment: Environment) -> Answer:
-    keras = environment.packages.keras if environment.packages else None
-    if keras is None:
+    packages = environment.packages
+    keras = packages.keras if packages else None
+    if packages is None or keras is None:
         return skipped("Keras is not installed here, and no profile was given (--profile FILE)")
     if environment.cores == 1:
         return ok("with 1 core there is nothing to share out")
+    drawn = _roofline(environment)
+    more = _more_do_not_help(environment, drawn)
+    if more is not None:
+        return more
+    number = min(4, environment.cores) if drawn is None else drawn.workers
     name = " ".join(keras)
     if _takes_workers_in_fit(name):
         message = f"{name} reads a generator with 1 worker unless fit(workers=...) says more; this process has "
-        code = f"model.fit(train_generator, workers={min(4, environment.cores)}, ...)"
+        code = f"model.fit(train_generator, workers={number}, ...)"
     else:
         message = (
             f"fit of {name} takes no workers, and an ImageDataGenerator has 1 unless you set it; this process has "
         )
-        code = f"train_generator.workers = {min(4, environment.cores)}"
+        code = f"train_generator.workers = {number}"
     return found(
         Finding(
             code="KD702",
             severity=Severity.INFO,
             message=f"{message}{environment.cores} cores.",
-            evidence=(Evidence(f"{name} is installed", Provenance.DECLARED),),
+            evidence=stated(packages, keras[0]),
             remedy=Remedy(
                 "Let a profile tell whether the training waits (--profile FILE). If it does:", (code,), False
             ),

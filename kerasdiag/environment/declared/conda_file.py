@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
+from kerasdiag.environment.declared.conda_spec import add_conda_spec
 from kerasdiag.environment.declared.declaration import Declaration
 from kerasdiag.environment.declared.requirements_file import add_arguments, read_constraints, read_requirements
-
-_SPEC = re.compile(r"(?:[^\s:]+::)?([A-Za-z0-9][\w.-]*)\s*(.*)")
+from kerasdiag.errors import DoctorUsageError
 
 
 def read_conda_file(file: Path, text: str, into: Declaration) -> None:
@@ -23,8 +21,12 @@ def read_conda_file(file: Path, text: str, into: Declaration) -> None:
         into: Where its packages are noted.
 
     Raises:
-        DoctorUsageError: A requirements file that it names cannot be read.
+        DoctorUsageError: It has no dependencies, or a requirements file that it names cannot be read.
     """
+    if not re.search(r"^dependencies\s*:", text, re.MULTILINE):
+        raise DoctorUsageError(
+            f"{file} is no environment.yml: it has no dependencies. What `conda list --export` writes is read as well."
+        )
     items = list(_items(text))
     # Python first: the markers of pip lines ask for it.
     for is_pip, item in sorted(items, key=lambda pair: pair[0]):
@@ -39,28 +41,8 @@ def read_conda_specs(text: str, into: Declaration) -> None:
     """Note the packages of a list that ``conda install --file`` takes: a package as conda writes it on each line."""
     for line in text.splitlines():
         spec = re.sub(r"(^|\s)#.*", "", line).strip()
-        if spec and not spec.startswith("@"):
+        if spec:
             add_conda_spec(spec, into)
-
-
-def add_conda_spec(spec: str, into: Declaration) -> None:
-    """Note one package as conda writes it: ``name``, ``name=1.2``, ``name==1.2.3``, ``name=1.2.3=build``, ``name>=1``."""
-    match = _SPEC.fullmatch(spec.strip())
-    if match is None:
-        return
-    name, rest = match[1], match[2].strip()
-    exact = re.fullmatch(r"(={0,2})\s*(\d[\w.!+]*?)(\.?\*)?(?:[=\s]\s*\S+)?", rest)
-    version = exact[2] if exact else ""
-    if canonicalize_name(name) == "python":
-        into.python = version if "." in version else into.python
-        return
-    into.conda.add(canonicalize_name(name))
-    if exact is None:
-        into.add_versions(name, [rest] if rest else [], spec)
-        return
-    # One equals sign means every release that begins so; with three numbers that is one.
-    is_series = bool(exact[3]) or (exact[1] == "=" and version.count(".") < 2)
-    into.add_versions(name, [f"=={version}{'.*' if is_series else ''}"], spec)
 
 
 def _items(text: str) -> Iterator[tuple[bool, str]]:

@@ -32,6 +32,7 @@ class Declaration:
         constraints: Version by normalised name, of what is not to be installed in another one.
         read: Files that were read, so that none is read twice.
         read_as_constraints: The same of files of constraints: one may be a list of packages as well.
+        not_found: Files that one of them installs from, and that lie nowhere to be read.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Declaration:
     constraints: dict[str, str] = field(default_factory=dict)
     read: set[Path] = field(default_factory=set)
     read_as_constraints: set[Path] = field(default_factory=set)
+    not_found: dict[str, None] = field(default_factory=dict)
 
     @property
     def interpreter(self) -> Interpreter:
@@ -53,6 +55,12 @@ class Declaration:
         """Note a version; a later one wins, as it does for pip."""
         self.versions[canonicalize_name(name)] = version
         self.unpinned.pop(canonicalize_name(name), None)
+
+    def remove(self, name: str) -> None:
+        """Forget a package: something uninstalls it again."""
+        for known in (self.versions, self.unpinned):
+            known.pop(canonicalize_name(name), None)
+        self.conda.discard(canonicalize_name(name))
 
     def constrain(self) -> None:
         """Pin what is asked for without a version to its constraint; a constraint alone installs nothing."""
@@ -65,19 +73,23 @@ class Declaration:
         if canonicalize_name(name) not in self.versions:
             self.unpinned[canonicalize_name(name)] = why
 
-    def add_requirement(self, text: str) -> None:
-        """Note a requirement as pip takes it: a name with versions and a marker, or a file or URL."""
+    def add_requirement(self, text: str) -> bool:
+        """Note a requirement as pip takes it: a name with versions and a marker, or a file or URL.
+
+        Returns:
+            Whether it is one. Of a line that is none the name is noted, if it has one, and stays open.
+        """
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
-            self._add_file(text)
-            return
+            return self._add_file(text) or self._add_unreadable(text)
         if requirement.marker is not None and not self._applies(requirement, text):
-            return
+            return True
         if requirement.url:
             self._add_file(requirement.url, requirement.name)
-            return
+            return True
         self.add_versions(requirement.name, [str(one) for one in requirement.specifier], text)
+        return True
 
     def add_versions(self, name: str, specifiers: list[str], text: str) -> None:
         """Note a package by its version specifiers, such as ``["==1.0.9"]``."""
@@ -96,21 +108,27 @@ class Declaration:
         self.leave_open(name, f"{said} leaves the version open" if specifiers else f"{name} is not pinned")
 
     def _applies(self, requirement: Requirement, text: str) -> bool:
-        """Whether the marker holds; where it asks for a Python that nobody named, the package stays open."""
+        """Whether the marker holds; where that hangs on what nobody stated, the package stays open."""
         marker = requirement.marker
         assert marker is not None, "asked only of requirements with one"
-        if self.python is None and re.search(r"python_(full_)?version|implementation_version", str(marker)):
-            said = " ".join(text.split())
-            self.leave_open(requirement.name, f"{said} depends on the version of Python, which is not stated")
-            return False
         try:
-            return marker.evaluate({**self.interpreter.markers(), "extra": ""})
+            holds = self.interpreter.applies(marker)
         except (ValueError, KeyError, TypeError):
             self.leave_open(requirement.name, f"the marker of {requirement.name} cannot be read")
             return False
+        if holds is None:
+            said, unknown = " ".join(text.split()), self.interpreter.unknown_to(marker)
+            self.leave_open(requirement.name, f"{said} depends on {unknown}, which is not stated")
+        return holds is True
 
-    def _add_file(self, text: str, name: str = "") -> None:
-        """A wheel says its version; of an archive or a repository only the name is known."""
+    def _add_unreadable(self, text: str) -> bool:
+        name = re.match(r"([A-Za-z0-9][\w.-]*)\s*(?=[\s=<>!~;@\[\"'(]|$)", text)
+        if name:
+            self.leave_open(name[1], f"this line cannot be read: {' '.join(text.split())[:80]}")
+        return False
+
+    def _add_file(self, text: str, name: str = "") -> bool:
+        """A wheel says its version; of an archive or a repository only the name is known; a path may hold anything."""
         file = re.split(r"[/\\]", text.partition("#")[0].split(" ")[0])[-1]
         try:
             parsed = parse_wheel_filename(file)
@@ -122,6 +140,8 @@ class Declaration:
                     name or (egg[1] if egg else ""),
                     f"{name or (egg and egg[1])} comes from {text.split(maxsplit=1)[0]}",
                 )
+            return "://" in text or text.startswith((".", "/"))
+        return True
 
 
 def read_list(file: Path, named_by: str) -> str:

@@ -1,19 +1,20 @@
-"""A Dockerfile: its last stage, what it is made from, and what its pip and conda lines install."""
+"""A Dockerfile: what its image is made from, and what its pip and conda lines install and remove again."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from kerasdiag.environment.declared.conda_file import add_conda_spec, read_conda_file, read_conda_specs
+from kerasdiag.environment.declared.conda_file import read_conda_file, read_conda_specs
+from kerasdiag.environment.declared.conda_spec import add_conda_spec
 from kerasdiag.environment.declared.declaration import Declaration, read_list
+from kerasdiag.environment.declared.dockerfile_stages import last_stage, pairs_of
 from kerasdiag.environment.declared.requirements_file import add_arguments, read_constraints, read_requirements
+from kerasdiag.errors import DoctorUsageError
 
-_INSTRUCTION = re.compile(r"\s*(FROM|ARG|ENV|RUN)\s+(.*)", re.IGNORECASE | re.DOTALL)
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}|\$(\w+)")
 _VERSION = re.compile(r"(\d+\.\d+(?:\.\d+)?)(?![\w.]*rc)")
 
 
@@ -24,103 +25,22 @@ def read_dockerfile(file: Path, text: str, into: Declaration) -> None:
         file: Where it lies; a requirements file is looked for beside it, whatever it is called in the image.
         text: What it holds.
         into: Where its packages are noted.
+
+    Raises:
+        DoctorUsageError: It has no instruction of a Dockerfile, or a file that it installs from cannot be read.
     """
+    instructions = last_stage(text)
+    if not instructions:
+        raise DoctorUsageError(f"-r {file}: this is no Dockerfile: it has neither FROM nor RUN.")
     into.system = "linux"
-    for name, rest in _last_stage(text):
+    for name, rest in instructions:
         if name == "FROM":
             _add_image(rest.split()[0] if rest.split() else "", into)
         elif name == "ENV":
-            into.environ.update(_pairs(rest))
+            into.environ.update(pairs_of(rest))
         elif name == "RUN":
             for words in _commands(rest):
                 _add_command(words, file, into)
-
-
-def _last_stage(text: str) -> list[tuple[str, str]]:
-    """Instructions of the stages that end up in the image, with the variables filled in."""
-    before_stages: dict[str, str] = {}
-    variables = before_stages
-    variables_of: dict[str, dict[str, str]] = {}
-    stages: dict[str, list[tuple[str, str]]] = {}
-    stage: list[tuple[str, str]] = []
-    for name, raw in _instructions(text):
-        if name == "RUN":  # a shell has variables of its own
-            rest = _filled(raw, variables, is_shell=True)
-        else:
-            rest = _filled(raw, before_stages if name == "FROM" else variables)
-        if name == "ARG":
-            variable, separator, value = rest.partition("=")
-            given = value.strip().strip("\"'") if separator else before_stages.get(variable.strip())
-            if given is not None:
-                variables[variable.strip()] = given
-        elif name == "FROM":
-            words = [word for word in rest.split() if not word.startswith("--")]
-            base = words[0] if words else ""
-            stage = [*stages[base.lower()]] if base.lower() in stages else [("FROM", base)]
-            variables = dict(variables_of.get(base.lower(), {}))
-            own = [str(len({id(one) for one in stages.values()}))]
-            if len(words) >= 3 and words[1].lower() == "as":
-                own.append(words[2].lower())
-            for called in own:
-                stages[called], variables_of[called] = stage, variables
-        else:
-            if name == "ENV":
-                variables.update(_pairs(rest))
-            stage.append((name, rest))
-    return stage
-
-
-def _filled(text: str, variables: Mapping[str, str], *, is_shell: bool = False) -> str:
-    """The text with its variables filled in; what is not known is empty, but in a shell stays as it is."""
-
-    def value(match: re.Match[str]) -> str:
-        known = variables.get(match[1] or match[3])
-        return known or match[2] or (match[0] if is_shell and match[2] is None else "")
-
-    return _VARIABLE.sub(value, text)
-
-
-def _pairs(text: str) -> dict[str, str]:
-    """Variables of an ENV line: ``A=1 B="2"``, or ``A 1``."""
-    pairs = re.findall(r"(\w+)=(?:\"([^\"]*)\"|'([^']*)'|(\S*))", text)
-    words = text.split(maxsplit=1)
-    if not pairs and len(words) == 2:
-        return {words[0]: words[1]}
-    return {name: "".join(values) for name, *values in pairs}
-
-
-def _instructions(text: str) -> Iterator[tuple[str, str]]:
-    """Instructions in upper case with their text; comments between continued lines are dropped, as Docker does."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    pending: list[str] = []
-    heredoc = ""
-    for line in lines:
-        if heredoc:
-            if line.strip() == heredoc:
-                heredoc = ""
-                yield from _instruction("\n".join(pending))
-                pending = []
-            else:
-                pending.append(line)
-            continue
-        opened = re.search(r"<<-?\s*[\"']?(\w+)[\"']?", line) if re.match(r"\s*RUN\b", line, re.IGNORECASE) else None
-        if opened and not pending:
-            heredoc, pending = opened[1], ["RUN :"]
-            continue
-        stripped = line.rstrip()
-        if stripped.endswith("\\"):
-            pending.append(stripped[:-1])
-        elif stripped or not pending:
-            yield from _instruction(" ".join([*pending, stripped]))
-            pending = []
-    if pending:
-        yield from _instruction("\n".join(pending) if heredoc else " ".join(pending))
-
-
-def _instruction(text: str) -> Iterator[tuple[str, str]]:
-    match = _INSTRUCTION.fullmatch(text)
-    if match:
-        yield match[1].upper(), match[2].strip()
 
 
 def _add_image(image: str, into: Declaration) -> None:
@@ -168,18 +88,40 @@ def _add_command(words: list[str], file: Path, into: Declaration) -> None:
     for place, word in enumerate(words):
         program = word.rpartition("/")[2]
         rest = words[place + 1 :]
-        command = next((at for at, one in enumerate(rest) if not one.startswith("-")), len(rest))
-        if re.fullmatch(r"pip[\d.]*", program) and rest[command : command + 1] == ["install"]:
-            for other, is_constraint in add_arguments(rest[command + 1 :], into):
-                beside = next(
-                    (one for one in (file.parent / other, file.parent / Path(other).name) if one.is_file()), None
-                )
+        at = next((number for number, one in enumerate(rest) if not one.startswith("-")), len(rest))
+        command, arguments = "".join(rest[at : at + 1]), rest[at + 1 :]
+        if re.fullmatch(r"pip[\d.]*", program) and command in ("install", "uninstall"):
+            if command == "uninstall":
+                _remove(arguments, into)
+                return
+            for other, is_constraint in add_arguments(arguments, into):
+                beside = _beside(file, other, into)
                 if beside is not None:
                     (read_constraints if is_constraint else read_requirements)(beside, into, str(file))
             return
-        if program in ("conda", "mamba", "micromamba") and "run" not in rest[:1]:  # conda run -n env pip install
-            _add_conda(words[place + 1 :], file, into)
+        if program in ("conda", "mamba", "micromamba") and command != "run":  # conda run -n env pip install
+            if command == "env":
+                command, arguments = "".join(arguments[:1]), arguments[1:]
+            if command in ("remove", "uninstall"):
+                _remove(arguments, into)
+            elif command in ("install", "create", "update", "upgrade"):
+                _add_conda(arguments, file, into)
             return
+
+
+def _remove(words: list[str], into: Declaration) -> None:
+    for word in words:
+        if not word.startswith("-"):
+            into.remove(word)
+
+
+def _beside(file: Path, named: str, into: Declaration) -> Path | None:
+    """The file of this name beside the Dockerfile, whatever folder it has in the image; None and a note without one."""
+    for one in (file.parent / named, file.parent / Path(named).name):
+        if one.is_file():
+            return one
+    into.not_found[named] = None
+    return None
 
 
 def _add_conda(words: list[str], file: Path, into: Declaration) -> None:
@@ -188,19 +130,10 @@ def _add_conda(words: list[str], file: Path, into: Declaration) -> None:
         if word in ("-c", "--channel", "-n", "--name", "-p", "--prefix"):
             next(arguments, None)
         elif word in ("-f", "--file") or word.startswith("--file="):
-            named = word.partition("=")[2] or next(arguments, "")
-            beside = file.parent / Path(named).name
-            if beside.suffix in (".yml", ".yaml") and beside.is_file():
+            beside = _beside(file, word.partition("=")[2] or next(arguments, ""), into)
+            if beside is not None and beside.suffix in (".yml", ".yaml"):
                 read_conda_file(beside, read_list(beside, str(file)), into)
-            elif beside.is_file():
+            elif beside is not None:
                 read_conda_specs(read_list(beside, str(file)), into)
-        elif not word.startswith("-") and word not in (
-            "install",
-            "create",
-            "env",
-            "update",
-            "run",
-            "clean",
-            "activate",
-        ):
+        elif not word.startswith("-"):
             add_conda_spec(word, into)

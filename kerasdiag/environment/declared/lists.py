@@ -33,9 +33,28 @@ def find_declared(paths: Sequence[str]) -> PackageFacts:
     for path in sorted(paths, key=_names_no_python):
         _read(Path(path).expanduser(), declared)
     declared.constrain()
-    names = " and ".join(Path(path).name for path in paths)
-    facts = declared_packages(declared.versions, declared.unpinned, declared.interpreter, names, declared.environ)
-    return dataclasses.replace(facts, conda=frozenset(declared.conda))
+    facts = declared_packages(
+        declared.versions,
+        declared.unpinned,
+        declared.interpreter,
+        " and ".join(map(_called, paths)),
+        declared.environ,
+        edited_in=" and ".join(dict.fromkeys(map(_edited_in, paths))),
+    )
+    return dataclasses.replace(facts, conda=frozenset(declared.conda), not_found=tuple(declared.not_found))
+
+
+def _called(path: str) -> str:
+    """The name of a list; a pipe of the shell has none but its number."""
+    return path if path.startswith("/dev/") else Path(path).name
+
+
+def _edited_in(path: str) -> str:
+    """Where somebody writes down what a list holds: nobody edits a lock file."""
+    name = Path(path).name.lower()
+    if _TOML_LOCK.fullmatch(name):
+        return "pyproject.toml (then lock anew)"
+    return "Pipfile (then lock anew)" if name == "pipfile.lock" else _called(path)
 
 
 def _names_no_python(path: str) -> bool:
@@ -54,10 +73,10 @@ def _read(file: Path, into: Declaration) -> None:
     if _DOCKERFILE.fullmatch(name):
         read_dockerfile(file, text, into)
     elif _TOML_LOCK.fullmatch(name):
-        read_toml_lock(text, into)
+        read_toml_lock(file, text, into)
     elif name == "pipfile.lock":
-        read_pipfile_lock(text, into)
+        read_pipfile_lock(file, text, into)
     elif name.endswith((".yml", ".yaml")):
         read_conda_file(file, text, into)
     else:
-        read_requirements(file, into)
+        read_requirements(file, into, text=text)

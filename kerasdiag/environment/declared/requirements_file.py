@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kerasdiag.environment.declared.conda_spec import add_conda_spec, is_conda_line
 from kerasdiag.environment.declared.declaration import Declaration, read_list
+from kerasdiag.errors import DoctorUsageError
 
 # Options of pip whose value is the next word.
 _WITH_VALUE = {
@@ -20,32 +22,46 @@ _NAMES_A_FILE = ("-r", "--requirement", "--requirements", *_CONSTRAINTS)
 _EDITABLE = ("-e", "--editable")
 
 
-def read_requirements(file: Path, into: Declaration, named_by: str = "-r") -> None:
+def read_requirements(file: Path, into: Declaration, named_by: str = "-r", text: str | None = None) -> None:
     """Read a requirements file and all files that it names.
 
     Args:
         file: The file.
         into: Where its packages are noted.
         named_by: Who names the file.
+        text: What it holds, where somebody has read it: a pipe can be read only once.
 
     Raises:
-        DoctorUsageError: It, or one that it names, cannot be read.
+        DoctorUsageError: It, or one that it names, cannot be read, or no line of it is a requirement.
     """
     if file.resolve() in into.read:
         return
     into.read.add(file.resolve())
-    for line in _lines(read_list(file, named_by)):
-        words = line.split()
-        option, _, value = words[0].partition("=")
-        if option in _NAMES_A_FILE or re.match(r"-[rc]\S", words[0]):
-            other = value or " ".join(words[1:]) if option in _NAMES_A_FILE else words[0][2:]
-            if other and "://" not in other:
-                is_constraint = option in _CONSTRAINTS or words[0].startswith("-c")
-                (read_constraints if is_constraint else read_requirements)(file.parent / other, into, str(file))
-        elif option in _EDITABLE:
-            into.add_requirement(value or " ".join(words[1:]))
-        elif not line.startswith("-"):
-            into.add_requirement(re.split(r"\s--?[a-z]", line)[0].strip())
+    lines = list(_lines(read_list(file, named_by) if text is None else text))
+    num_read = sum(_add_line(line, file, into) for line in lines)
+    if lines and not num_read:
+        raise DoctorUsageError(f"{named_by}: {file} is no list of packages: no line of it is a requirement.")
+
+
+def _add_line(line: str, file: Path, into: Declaration) -> bool:
+    """Note what a line says; return whether it is one of a requirements file, or of a list that conda wrote."""
+    words = line.split()
+    option, _, value = words[0].partition("=")
+    if option in _NAMES_A_FILE or re.match(r"-[rc]\S", words[0]):
+        other = value or " ".join(words[1:]) if option in _NAMES_A_FILE else words[0][2:]
+        if other and "://" not in other:
+            is_constraint = option in _CONSTRAINTS or words[0].startswith("-c")
+            (read_constraints if is_constraint else read_requirements)(file.parent / other, into, str(file))
+        return True
+    if option in _EDITABLE:
+        into.add_requirement(value or " ".join(words[1:]))
+        return True
+    if line.startswith("-"):
+        return True
+    if is_conda_line(line):
+        add_conda_spec(line, into)
+        return True
+    return into.add_requirement(re.split(r"\s--?[a-z]", line)[0].strip())
 
 
 def read_constraints(file: Path, into: Declaration, named_by: str = "-c") -> None:

@@ -1,19 +1,10 @@
-"""The measuring process: gets one line of JSON, answers in lines of JSON as it learns, and ends with its parent.
-
-It imports NumPy, Pillow and SciPy, nothing of Keras or TensorFlow. A Pillow that is broken, an image that crashes
-it, and a disk that hangs end this process and not the doctor's, whose threads keep no lock from these.
-"""
+"""What the measuring process does, most telling things first. It imports NumPy, which may be broken (``process.py``)."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
-import signal
-import sys
-import threading
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any  # what JSON can hold
@@ -22,7 +13,8 @@ from kerasdiag.environment.cold_reads import cached_pages
 from kerasdiag.environment.throughput import census
 from kerasdiag.environment.throughput.facts import AUGMENT, BATCH, DECODE, RESIZE, STAGES, ImageFile
 from kerasdiag.environment.throughput.lock import held_fraction
-from kerasdiag.environment.throughput.pixel_work import BATCH_SIZE, MissingPackageError, PixelWork, pillow
+from kerasdiag.environment.throughput.missing_package import MissingPackageError
+from kerasdiag.environment.throughput.pixel_work import BATCH_SIZE, PixelWork, pillow
 from kerasdiag.environment.throughput.side_by_side import LEAST_FILES, read_side_by_side
 from kerasdiag.environment.throughput.threads import Pace, Work, pace_of
 
@@ -39,30 +31,6 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 Tell = Callable[..., None]
 Sound = Sequence[tuple[ImageFile, bytes]]
-
-
-def main() -> None:
-    """Measure what the line on stdin orders."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    answers = os.fdopen(os.dup(1), "w", encoding="ascii", newline="\n")
-    os.dup2(2, 1)  # what a library prints must not look like an answer
-    order = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    warnings.simplefilter("ignore")
-
-    def tell(**fields: Any) -> None:
-        answers.write(json.dumps(fields) + "\n")
-        answers.flush()
-
-    try:
-        measure(order, tell)
-    except Exception as error:
-        tell(not_measured=f"{type(error).__name__}: {error}".partition("\n")[0])
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
 
 
 def measure(order: dict[str, Any], tell: Tell) -> None:

@@ -107,6 +107,7 @@ class ThroughputFacts:
         census: What the files of the sample are.
         num_timed: Images that the times come from.
         not_measured: Why there are no stages, or what cut the measurement short; empty where all was measured.
+        lacks_time: Whether that is for lack of time.
     """
 
     work: ImageWork
@@ -116,6 +117,7 @@ class ThroughputFacts:
     census: tuple[ImageFile, ...] = ()
     num_timed: int = 0
     not_measured: str = ""
+    lacks_time: bool = False
 
     @property
     def is_measured(self) -> bool:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
-import sys
-import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO, Any  # what JSON can hold
+from typing import Any  # what JSON can hold
 
+from kerasdiag.environment.child_process import run_child
 from kerasdiag.environment.data_files import IMAGE_SUFFIXES
 from kerasdiag.environment.throughput.facts import (
     STAGES,
@@ -32,11 +29,7 @@ GRACE_S = 1.5
 MOST_THREADS = 16
 _THREADS = (1, 2, 4, 8, 16)
 
-# Nothing is imported before the path is the parent's: a user's json.py may lie in the current directory.
-_BOOTSTRAP = (
-    "import sys; sys.path[:] = bytes.fromhex(sys.stdin.buffer.readline().decode()).decode('utf-8', 'surrogateescape')"
-    ".split(chr(0)); from kerasdiag.environment.throughput.child import main; main()"
-)
+_PROCESS = "kerasdiag.environment.throughput.process"
 # Libraries of linear algebra must not start threads of their own beside those that are measured.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -72,7 +65,7 @@ def measure_throughput(sample: Sample, work: ImageWork) -> ThroughputFacts:
     if not any(name.lower().endswith(IMAGE_SUFFIXES) for name in sample.files):
         return ThroughputFacts(work, not_measured="there are no image files among the data")
     if sample.seconds < LEAST_S:
-        return ThroughputFacts(work, not_measured="no time was left for it; --timeout gives more")
+        return ThroughputFacts(work, not_measured="no time was left for it; --timeout gives more", lacks_time=True)
     order = {
         "files": list(sample.files),
         "unread": list(sample.files[sample.num_read :]),
@@ -110,9 +103,15 @@ def facts_of(answer: Answer, work: ImageWork) -> ThroughputFacts:
             Stage(name, share / sum(means) / rates[0].images_per_s, answer.held.get(name))
             for name, share in zip(STAGES, means)
         )
-    why = answer.not_measured or ("" if stages else answer.ending)
     return ThroughputFacts(
-        work, stages, rates, tuple(sorted(answer.reads)), tuple(files.values()), answer.num_timed, why
+        work,
+        stages,
+        rates,
+        tuple(sorted(answer.reads)),
+        tuple(files.values()),
+        answer.num_timed,
+        not_measured=answer.not_measured or ("" if stages else answer.ending),
+        lacks_time=answer.is_given_up and not stages,
     )
 
 
@@ -128,6 +127,7 @@ class Answer:
     num_timed: int = 0
     not_measured: str = ""
     ending: str = ""
+    is_given_up: bool = False
 
     def hear(self, line: bytes) -> None:
         """Take one line; what is no answer is passed over."""
@@ -150,49 +150,12 @@ class Answer:
 
 def _ask(order: dict[str, Any], seconds: float) -> Answer:
     answer = Answer()
-    try:
-        child = subprocess.Popen(
-            [sys.executable, "-c", _BOOTSTRAP],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **_ONE_THREAD},
-        )
-    except (OSError, ValueError) as error:
-        answer.ending = f"a process for it cannot be started ({error})"
-        return answer
-    assert child.stdin is not None
-    assert child.stdout is not None
-    listener = threading.Thread(target=_listen, args=(child.stdout, answer), daemon=True)
-    listener.start()
-    try:
-        with suppress(OSError):  # it ended already
-            path = "\0".join(sys.path).encode("utf-8", "surrogateescape").hex()
-            child.stdin.write(path.encode() + b"\n" + json.dumps(order).encode() + b"\n")
-            child.stdin.flush()
-        child.wait(seconds + GRACE_S)
-        answer.ending = f"the process that measures ended by itself ({_ending(child.returncode)})"
-        listener.join(GRACE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
+    ending = run_child(_PROCESS, order, answer.hear, seconds + GRACE_S, {**os.environ, **_ONE_THREAD})
+    if ending.not_started:
+        answer.ending = f"a process for it cannot be started ({ending.not_started})"
+    elif ending.is_given_up:
         answer.ending = f"it did not come to an end within {seconds + GRACE_S:.0f} s"
-        listener.join(GRACE_S)
-    finally:
-        with suppress(OSError):
-            child.stdin.close()  # ends it, too
-        if not listener.is_alive():
-            child.stdout.close()
-        if child.poll() is None:
-            with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel is left to it
-                child.wait(GRACE_S)
+        answer.is_given_up = True
+    else:
+        answer.ending = f"the process that measures ended by itself ({ending.in_words()})"
     return answer
-
-
-def _listen(stream: IO[bytes], answer: Answer) -> None:
-    with suppress(OSError, ValueError):
-        for line in stream:
-            answer.hear(line)
-
-
-def _ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
