@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Optional  # Python 3.9 evaluates these annotations, see profile_json
 
+CEILINGS_METHOD = "ceilings"  # ``RunProfile.method`` of what follows from both ceilings alone, without a fit
+
 
 @dataclass(frozen=True)
 class Ceilings:

@@ -5,7 +5,7 @@ loaded them already, and they are taken from ``sys.modules``.
 """
 
 from kerasdiag.compat.batches import is_end_of_input, queued_batches, ready_input, work_in_flight
-from kerasdiag.compat.cached_step import cached_step
+from kerasdiag.compat.cached_step import cached_step, own_train_function
 from kerasdiag.compat.datasets import operation_name, operations_of, why_not_iterate
 from kerasdiag.compat.inputs import (
     adds_prefetch,
@@ -40,6 +40,7 @@ from kerasdiag.compat.step_access import (
     ends_in_partial_execution,
     find_step_access,
     may_sample,
+    step_access,
     steps_of_execution,
 )
 from kerasdiag.compat.step_functions import (
@@ -83,10 +84,12 @@ __all__ = [
     "one_step_function",
     "operation_name",
     "operations_of",
+    "own_train_function",
     "queued_batches",
     "ready_input",
     "single_step_function",
     "software_versions",
+    "step_access",
     "step_marker",
     "steps_of_execution",
     "use_workers",

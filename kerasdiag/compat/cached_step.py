@@ -41,6 +41,47 @@ def cached_step(model: Any, access: StepAccess, train_function: Any, batch: Any)
 
 
 @contextmanager
+def own_train_function(model: Any, access: StepAccess, arrays: Any) -> Iterator[tuple[Any, Any]]:
+    """Give a ``train_function`` for a model that no fit is training, and a batch as that function takes it.
+
+    The attributes of the model are as they were afterwards.
+
+    Args:
+        model: A model that is built and compiled.
+        access: Row for its Keras.
+        arrays: A batch as its generator gives it: images, labels, weights.
+    """
+    attributes = vars(model)
+    names = ("train_function", "train_tf_function")
+    kept = {name: attributes[name] for name in (*names, "optimizer") if name in attributes}
+    seeds = _layer_seeds(model)
+    batch = _as_batch(access, arrays)
+    try:
+        if is_keras_2(model):
+            # Keras 2 traces a function twice if it makes variables, and draws other seeds the second time: the own
+            # optimizer of the model must stay as unbuilt as it may be.
+            attributes["optimizer"] = type(model.optimizer).from_config(model.optimizer.get_config())
+        if access.backend != "tensorflow":
+            model._symbolic_build(data_batch=batch)  # as fit does: optimizer, metrics
+        model.make_train_function(force=True)
+        yield attributes["train_function"], batch
+    finally:
+        for name in names:
+            attributes.pop(name, None)
+        attributes.update(kept)
+        for generator, seed in seeds:
+            generator._seed = seed
+
+
+def _as_batch(access: StepAccess, arrays: Any) -> Any:
+    if isinstance(arrays, (tuple, list)):
+        return tuple(_as_batch(access, one) for one in arrays)
+    if access.backend == "tensorflow":
+        return sys.modules["tensorflow"].convert_to_tensor(arrays)
+    return sys.modules["torch"].as_tensor(arrays) if access.backend == "torch" else arrays
+
+
+@contextmanager
 def _tensorflow(model: Any, access: StepAccess, train_function: Any, batch: Any) -> Iterator[Callable[[int], None]]:
     tensorflow = sys.modules["tensorflow"]
     spec = tensorflow.nest.map_structure(_spec, batch)

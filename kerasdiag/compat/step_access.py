@@ -61,6 +61,20 @@ STEP_ACCESS = (
 
 def find_step_access(model: Any, fit: FitCall) -> StepAccess | str:
     """Return the row of ``STEP_ACCESS`` for this fit, or in plain words why its wait cannot be measured."""
+    access = step_access(model)
+    if isinstance(access, str):
+        return access
+    package = keras_package(model)
+    assert package is not None, "it has a row"
+    if access.backend == "tensorflow" and _host_runs_ahead(fit, package[1]):
+        return "this Keras lets the GPU run behind the program here, so a wait may be hidden behind GPU work; " + (
+            "fit with verbose=1 to measure it" if package[1] < Version("3.0") else "Keras 3.7 or newer can be measured"
+        )
+    return access
+
+
+def step_access(model: Any) -> StepAccess | str:
+    """Return the row of ``STEP_ACCESS`` for this model, or in plain words why its steps cannot be reached."""
     backend = backend_name(model)
     package = keras_package(model)
     if package is None:
@@ -71,12 +85,12 @@ def find_step_access(model: Any, fit: FitCall) -> StepAccess | str:
         return f"the {backend} backend is not measured; TensorFlow, JAX and torch are"
     for access in rows:
         if version >= Version(access.since) and (access.below is None or version < Version(access.below)):
-            return _objection(model, fit, access, version) or access
+            return _objection(model, access) or access
     return f"{name} {version} is older than the oldest supported version ({rows[0].since})"
 
 
-def _objection(model: Any, fit: FitCall, access: StepAccess, version: Version) -> str | None:
-    """Return why this particular fit cannot be measured, or None."""
+def _objection(model: Any, access: StepAccess) -> str | None:
+    """Return why the steps of this particular model cannot be reached, or None."""
     owner = next((base for base in type(model).__mro__ if "make_train_function" in vars(base)), None)
     if owner is None or owner.__module__.split(".")[0] != access.package:
         return "the model overrides make_train_function, so its training step is not Keras' own"
@@ -87,10 +101,6 @@ def _objection(model: Any, fit: FitCall, access: StepAccess, version: Version) -
         return 'steps_per_execution="auto" times the steps itself to choose a number, and would choose by ours'
     if access.entry == GAP and steps_of_execution(model) > 1:
         return f"steps_per_execution is {steps_of_execution(model)}, which is measured on JAX from Keras 3.7 on"
-    if access.backend == "tensorflow" and _host_runs_ahead(fit, version):
-        return "this Keras lets the GPU run behind the program here, so a wait may be hidden behind GPU work; " + (
-            "fit with verbose=1 to measure it" if version < Version("3.0") else "Keras 3.7 or newer can be measured"
-        )
     return None
 
 

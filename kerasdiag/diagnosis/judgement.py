@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kerasdiag.ceilings.value import CEILINGS_METHOD
 from kerasdiag.diagnosis.confidence import Confidence, confidence_in
 from kerasdiag.diagnosis.estimates import Estimate, Ratios
 from kerasdiag.diagnosis.findings import run_findings
@@ -104,7 +105,7 @@ def diagnose(profile: RunProfile) -> Diagnosis:
     """
     steps = profile.steps.measured
     spent = time_spent(profile)
-    estimates = _estimate(profile, steps, spent)
+    estimates = _estimate(profile, steps, spent) or _predict(profile)
     wait = estimates.get("data_wait_fraction")
     fraction = wait.value if wait else None
     interval = wait.interval if wait else None
@@ -181,6 +182,17 @@ def _estimate(profile: RunProfile, steps: StepTimes, spent: TimeSpent | None) ->
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
+def _predict(profile: RunProfile) -> dict[str, Estimate]:
+    """What a training that has not run would wait, by its ceilings: batches are made while the model computes."""
+    ceilings = profile.ceilings
+    if profile.method != CEILINGS_METHOD or ceilings is None or ceilings.input_s is None or not ceilings.free_step_s:
+        return {}
+    step_s = max(ceilings.input_s, ceilings.free_step_s)
+    wait_s = step_s - ceilings.free_step_s
+    values = {"data_wait_fraction": wait_s / step_s, "mean_step_s": step_s, "mean_wait_s": wait_s}
+    return {name: Estimate(value, None) for name, value in values.items()}
+
+
 def _with_epochs(of_steps: Estimate | None, spent: TimeSpent | None) -> Estimate | None:
     """Share of callbacks: those of each step by the measured steps, those between epochs by the whole fit."""
     if of_steps is None or spent is None:
@@ -212,6 +224,8 @@ def _why_no_verdict(profile: RunProfile, fraction: float | None, count: int) -> 
         return _NoVerdict(Verdict.NOT_ENOUGH_DATA, reason)
     if "data_wait" in profile.not_measured:
         return _NoVerdict(Verdict.UNKNOWN, profile.not_measured["data_wait"])
+    if profile.method == CEILINGS_METHOD and fraction is not None:
+        return None
     if count < MIN_MEASURED_STEPS or fraction is None:
         reason = f"{count} steps were measured after warm-up and {MIN_MEASURED_STEPS} are needed"
         return _NoVerdict(Verdict.NOT_ENOUGH_DATA, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kerasdiag.ceilings.value import CEILINGS_METHOD
 from kerasdiag.diagnosis.estimates import Estimate
 from kerasdiag.diagnosis.verdict import (
     CALLBACK_BOUND_FRACTION,
@@ -31,6 +32,8 @@ def state(
     if verdict is Verdict.NOT_ENOUGH_DATA or speedup is None:
         return f"Not enough data: {reason}; therefore no verdict."
     waited = _waited(estimates["data_wait_fraction"])
+    if profile.method == CEILINGS_METHOD:
+        waited = f"measured apart, {waited.replace(' was ', ' would be ')}"
     if verdict is Verdict.COMPUTE_BOUND:
         return f"Compute-bound: only {waited}; therefore speed up the step itself, not the input pipeline."
     if verdict is Verdict.CALLBACK_BOUND:
@@ -42,8 +45,9 @@ def state(
         return f"Launch-bound: {_launched(estimates)}; therefore give each start more work, not the input pipeline."
     if verdict is Verdict.MIXED:
         return f"Mixed: {_causes(estimates, profile)}; therefore one of them mended leaves the other."
-    bound = "at most" if verdict is Verdict.PARTLY_INPUT_BOUND else "up to"
-    faster = f"{bound} {speedup:.2f}" if speedup < 10 else f"{bound} {speedup:.0f}" if speedup <= 100 else "over 100"
+    is_measured = profile.ceilings is not None and profile.ceilings.step_s is not None
+    bound = "" if is_measured else "at most " if verdict is Verdict.PARTLY_INPUT_BOUND else "up to "
+    faster = f"{bound}{speedup:.2f}" if speedup < 10 else f"{bound}{speedup:.0f}" if speedup <= 100 else "over 100"
     name = "Input-bound" if verdict is Verdict.INPUT_BOUND else "Partly input-bound"
     return f"{name}: {waited}; therefore an input pipeline that keeps up makes training {faster} times faster."
 

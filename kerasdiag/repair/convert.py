@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any  # generators and datasets are foreign objects
 
+from kerasdiag.ceilings.apart import measure_apart
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.switches import DISABLE_VARIABLE, is_disabled
 from kerasdiag.errors import KerasDiagError
-from kerasdiag.input_identity import TF_DATA, identify_input
+from kerasdiag.input_identity import TF_DATA, InputIdentity, identify_input
 from kerasdiag.repair import repair_report as outcomes
 from kerasdiag.repair.attributes import dress_generator
 from kerasdiag.repair.build import Materials, build
@@ -19,7 +20,7 @@ from kerasdiag.repair.choice.choose import Subject, choose_repair, need_of
 from kerasdiag.repair.choice.remember import Memory, SmallRepair
 from kerasdiag.repair.choice.table import lines
 from kerasdiag.repair.conversion.prepare import PreparedStore, find_finished, prepare_store
-from kerasdiag.repair.decision import Decision, decide
+from kerasdiag.repair.decision import ALWAYS, Decision, decide, is_model
 from kerasdiag.repair.kernels.choose import choose_kernel
 from kerasdiag.repair.load import loader_of_generator
 from kerasdiag.repair.pipeline.pixels import fits_into_memory
@@ -67,7 +68,8 @@ def autofix(
             only its ``workers`` may be set, on Keras 3. A ``tf.data.Dataset`` comes back as it is, with
             what the evidence says about it.
         evidence: What knows whether this input is the bottleneck: a ``BottleneckProfiler``, a
-            ``RunProfile``, a ``Diagnosis``, the path of a saved profile; or None, or a profiler
+            ``RunProfile``, a ``Diagnosis``, the path of a saved profile; a model that is built and compiled:
+            both are then measured apart, in some seconds, and left as they were; or None, or a profiler
             before its first fit: what an earlier run saved about this generator.
         when: ``"bottleneck"``: repair what the evidence calls input-bound, or what was repaired
             before; ``"always"``: repair.
@@ -136,17 +138,17 @@ def _autofix(generator: Any, request: Request) -> Any:
     if identity.kind == TF_DATA:
         return keep_dataset(generator, identity, request)
     spec = read_spec(generator)
-    decision = decide(identity, request.evidence, request.when)
     if not spec.num_rows:
         raise KerasDiagError(
             "This generator has no images: its DataFrame is empty, or no file in it was found. Look at x_col, directory "
             "and the 'Found 0 validated image filenames' that Keras printed."
         )
-    steps = _steps(spec, request, decision)
-    reasons = unsupported(spec, request.mode)
     environment = Environment.collect()
     sources = None if spec.arrays is not None else find_sources(spec.filepaths, spec.directory)
     finished = None if sources is None or request.storage == "none" else _find_finished(sources, spec, request)
+    decision = decide(identity, _evidence(generator, identity, request, finished), request.when)
+    steps = _steps(spec, request, decision)
+    reasons = unsupported(spec, request.mode)
     memory = Memory(identity, spec, request, environment.cores)
     earlier = memory.repair(decision, has_store=finished is not None)
     if not decision.repair and ((finished is None and earlier is None) or reasons):
@@ -173,6 +175,16 @@ def _autofix(generator: Any, request: Request) -> Any:
         sources,
     )
     return _repair(subject, steps, finished, memory, earlier)
+
+
+def _evidence(generator: Any, identity: InputIdentity, request: Request, finished: PreparedStore | None) -> Any:
+    """The evidence itself; a model is measured, where that can change what is done."""
+    if not is_model(request.evidence):
+        return request.evidence
+    if finished is not None or request.when == ALWAYS:
+        return None
+    say("autofix measures this input and this model apart, which takes some seconds.", request.verbose)
+    return measure_apart(generator, identity, request.evidence)
 
 
 def _repair(

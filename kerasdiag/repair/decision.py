@@ -52,7 +52,6 @@ def decide(identity: InputIdentity, evidence: Any, when: str) -> Decision:
     Raises:
         EvidenceError: The evidence carries no profile.
         ProfileFileError: A profile file cannot be read.
-        ValueError: A model as evidence, which is not built yet.
     """
     profile, origin = _find_profile(identity, evidence)
     if profile is None:
@@ -83,6 +82,11 @@ def decide(identity: InputIdentity, evidence: Any, when: str) -> Decision:
     return Decision(False, reason, str(verdict), origin, planned, profile, is_training)
 
 
+def is_model(evidence: Any) -> bool:
+    """Tell whether evidence is a Keras model, which is measured first."""
+    return callable(getattr(evidence, "fit", None)) and hasattr(evidence, "compile")
+
+
 def _planned_before(identity: InputIdentity) -> int | None:
     """Steps of the last fit that trained on this input, for evidence about another one, such as its repair."""
     earlier = find_last_profile(identity)
@@ -109,15 +113,10 @@ def _find_profile(identity: InputIdentity, evidence: Any) -> tuple[RunProfile | 
         profile = RunProfile.load(evidence)
         return profile, f"{os.fspath(evidence)}, {_origin(profile)}"
     if evidence is not None and not isinstance(evidence, RunProfile):
-        if callable(getattr(evidence, "fit", None)) and hasattr(evidence, "compile"):
-            raise ValueError(
-                "A model as evidence is not built yet. Pass the profiler of a fit, a saved profile, or None with "
-                'when="always".'
-            )
         if not hasattr(evidence, "profile"):
             raise EvidenceError(
                 f"autofix cannot read {type(evidence).__qualname__} as evidence. It takes a BottleneckProfiler, a "
-                "RunProfile, a Diagnosis, the path of a saved profile, or None."
+                "RunProfile, a Diagnosis, the path of a saved profile, a compiled model, or None."
             )
         evidence = evidence.profile
     if isinstance(evidence, RunProfile) and evidence.training_input is not None:

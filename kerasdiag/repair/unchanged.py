@@ -11,7 +11,7 @@ from kerasdiag.input_identity import InputIdentity
 from kerasdiag.repair import repair_report as outcomes
 from kerasdiag.repair.attributes import dress_generator
 from kerasdiag.repair.choice.candidate import Choice
-from kerasdiag.repair.decision import Decision, decide
+from kerasdiag.repair.decision import Decision, decide, is_model
 from kerasdiag.repair.findings import gain_findings, worker_findings
 from kerasdiag.repair.progress import say
 from kerasdiag.repair.repair_report import RepairReport
@@ -80,7 +80,9 @@ def keep_dataset(dataset: Any, identity: InputIdentity, request: Request) -> Any
     if isinstance(getattr(dataset, "repair_report", None), RepairReport):
         say("autofix kept the dataset: autofix made it.", request.verbose)
         return dataset
-    decision = decide(identity, request.evidence, request.when)
+    # A model is measured for a generator; a dataset stays whatever comes of it.
+    evidence = None if is_model(request.evidence) else request.evidence
+    decision = decide(identity, evidence, request.when)
     reason = "it is a tf.data.Dataset already"
     if decision.evidence is not None:
         reason += f"; {decision.reason.partition('; autofix(')[0]}"

@@ -101,6 +101,7 @@ def _facts(diagnosis: Diagnosis) -> Table:
         ("Steps", _steps_line(diagnosis)),
         ("Time", _time_line(diagnosis)),
         ("Input", _input_line(profile)),
+        ("Alone", _ceilings_line(diagnosis)),
         ("Measured", _method_line(profile)),
         ("Sure", _confidence_line(diagnosis)),
     ):
@@ -151,6 +152,21 @@ def _time_line(diagnosis: Diagnosis) -> str:
     )
     shown = [f"{name} {seconds / spent.total_s:.0%}" for name, seconds in parts if seconds >= 0.005 * spent.total_s]
     return f"{duration(spent.total_s)}: {', '.join(shown)}"
+
+
+def _ceilings_line(diagnosis: Diagnosis) -> str:
+    """What input and model reach without each other."""
+    ceilings = diagnosis.profile.ceilings
+    if ceilings is None:
+        return ""
+    parts = []
+    for name, seconds, what in (("input", ceilings.input_s, "input"), ("model", ceilings.free_step_s, "step")):
+        why = ceilings.not_measured.get(what, "not measured")
+        parts.append(f"the {name} {1 / seconds:,.1f} batches/s" if seconds else f"the {name} not measured: {why}")
+    line = ", ".join(parts)
+    if diagnosis.accelerator_utilization is not None:
+        line += f"; the model computes {diagnosis.accelerator_utilization:.0%} of the time (AU)"
+    return line
 
 
 def _dearest_callback(profile: RunProfile) -> str:

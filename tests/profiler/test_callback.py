@@ -480,12 +480,6 @@ def test_keras_has_no_reason_to_synchronise():
         assert is_default(profiler.on_train_batch_end)
 
 
-def test_ceilings_are_not_built_yet():
-    """The whole signature stands; what is missing says so at once."""
-    with pytest.raises(ValueError, match="ceilings=True is not built yet"):
-        BottleneckProfiler(ceilings=True)
-
-
 def test_two_fits_in_one_script_count_alike():
     """A second fit does not trace again, and the first traces as often as Keras alone."""
     plain = make_model()

@@ -141,6 +141,3 @@ def test_what_is_no_evidence(tmp_path):
         decide(ME, 3, "bottleneck")
     with pytest.raises(ProfileFileError, match=r"absent.json"):
         decide(ME, tmp_path / "absent.json", "bottleneck")
-    model = SimpleNamespace(fit=lambda: None, compile=lambda: None)
-    with pytest.raises(ValueError, match="model as evidence is not built yet"):
-        decide(ME, model, "bottleneck")
