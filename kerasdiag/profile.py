@@ -138,6 +138,11 @@ class RunProfile:
     input_stages: Optional[InputStages] = field(default=None, metadata=profile_json.ADDED_LATER)
     machine: Optional[MachineWindow] = field(default=None, metadata=profile_json.ADDED_LATER)
 
+    @property
+    def unmeasured_steps(self) -> int:
+        """Steps that were not measured, where measuring all of them would have cost too much."""
+        return max(0, sum(self.epochs.steps) - self.steps.num_steps)
+
     def to_json(self, **sections: Any) -> str:  # Any: whatever JSON can hold
         """Return the profile as JSON text.
 

@@ -57,13 +57,17 @@ def test_files_and_tests_it_names_exist():
 
 def test_the_table_of_verdicts_is_that_of_the_diagnosis():
     """Generated from the advice that `explain` and the panel give."""
-    _, _, rest = README.read_text(encoding="utf-8").partition("advice.markdown_table(), compared by tests/test_readme.py -->\n")
+    _, _, rest = README.read_text(encoding="utf-8").partition(
+        "advice.markdown_table(), compared by tests/test_readme.py -->\n"
+    )
     assert rest.startswith(verdict_table() + "\n")
 
 
 def test_the_table_of_checks_is_that_of_the_doctor():
     """Generated from the checks themselves; paste what is expected here where it differs."""
-    _, _, rest = README.read_text(encoding="utf-8").partition("kerasdiag.doctor.documentation, compared by tests/test_readme.py -->\n")
+    _, _, rest = README.read_text(encoding="utf-8").partition(
+        "kerasdiag.doctor.documentation, compared by tests/test_readme.py -->\n"
+    )
     assert rest.startswith(markdown_table(CHECKS) + "\n")
 
 

@@ -50,10 +50,17 @@ def time_spent(profile: RunProfile) -> TimeSpent | None:
     steps, epochs = profile.steps, profile.epochs
     if not steps.callbacks_s or not len(steps):
         return None
-    timed = [row for row in range(len(steps)) if not steps.compiled[row]]
-    wait_s = sum(steps.wait_s[row] for row in timed)
-    batch_callbacks_s = sum(steps.callbacks_s[row] for row in timed)
-    period_s = sum(steps.period_s[row] for row in timed)
+    # Steps that were not measured were like those that were, warm-up apart.
+    measured_steps = sum(steps.steps) - sum(steps.steps[row] for row in range(len(steps)) if steps.warm_up[row])
+    share = 1 + profile.unmeasured_steps / measured_steps if measured_steps else 1.0
+    stands_for = [
+        0.0 if compiled else 1.0 if warm_up else share for compiled, warm_up in zip(steps.compiled, steps.warm_up)
+    ]
+
+    def total(column: tuple[float, ...]) -> float:
+        return sum(value * times for value, times in zip(column, stands_for))
+
+    wait_s, batch_callbacks_s, period_s = total(steps.wait_s), total(steps.callbacks_s), total(steps.period_s)
     checkpoint_s = sum(epochs.checkpoint_s)
     epoch_callbacks_s = sum(epochs.callbacks_s)
     boundary_s = sum(epochs.boundary_s)
@@ -61,7 +68,7 @@ def time_spent(profile: RunProfile) -> TimeSpent | None:
     keeping_s = sum(one.batch_s for one in profile.callbacks if one.keeps_model)
     return TimeSpent(
         data_wait_s=wait_s,
-        hidden_wait_s=sum(steps.hidden_wait_s[row] for row in timed),
+        hidden_wait_s=total(steps.hidden_wait_s),
         step_s=max(0.0, period_s - wait_s - batch_callbacks_s),
         callbacks_s=max(0.0, batch_callbacks_s - keeping_s) + epoch_callbacks_s,
         checkpoint_s=checkpoint_s + min(keeping_s, batch_callbacks_s),

@@ -132,6 +132,8 @@ def _steps_line(diagnosis: Diagnosis) -> str:
     warm_up = profile.steps.num_steps - diagnosis.measured_steps
     epochs = len(set(profile.steps.epoch))
     line = f"{diagnosis.measured_steps} measured in {epochs} epoch{'s' if epochs > 1 else ''}, {warm_up} warm-up"
+    if profile.unmeasured_steps:
+        line += f"; {profile.unmeasured_steps:,} not measured, to save their cost"
     return line + (" (the training was interrupted)" if profile.state == "interrupted" else "")
 
 

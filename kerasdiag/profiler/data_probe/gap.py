@@ -44,7 +44,7 @@ class Gap(Way):
         self._marks: tuple[float | None, float, float] | None = None  # asked, ready, hidden
         self._is_busy = False
 
-    def begin_batch(self) -> None:
+    def begin_batch(self, batch: int) -> None:  # noqa: ARG002
         """The batch is there."""
         ready_s = self._clock()
         asked_s = self._last_hook_s()

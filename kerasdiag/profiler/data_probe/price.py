@@ -92,7 +92,7 @@ def price_of_launch(element_spec: Any, clock: Callable[[], float]) -> Callable[[
     """
     tensorflow = sys.modules["tensorflow"]
 
-    def nothing(batch: Any) -> Any:  # TensorFlow warns where a name begins with "_"
+    def nothing(batch: Any) -> Any:  # noqa: ARG001 - TensorFlow warns where a name begins with "_"
         return tensorflow.zeros([])
 
     function = tensorflow.function(nothing, input_signature=[element_spec], autograph=False)

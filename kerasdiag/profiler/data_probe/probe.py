@@ -82,7 +82,8 @@ class StepProbe:
             return JaxIterator(self, self.model, compat.ready_input(fit, access))
         if access.entry == compat.GAP:
             return Gap(self, self.model, self._last_hook_s, compat.ready_input(fit, access))
-        return TensorFlowStep(self, self.model, access)
+        steps = (getattr(fit.callbacks, "params", None) or {}).get("steps")
+        return TensorFlowStep(self, self.model, access, steps)
 
     @classmethod
     def attached_to(cls, fit: FitCall) -> StepProbe | None:
@@ -207,7 +208,7 @@ class StepProbe:
             self.remove()
 
     def _on_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self._way.begin_batch()
+        self._way.begin_batch(batch)
         if self.before_pull is not None:
             self.before_pull()
         try:

@@ -21,9 +21,16 @@ UNFUSED_STEP_S = 250e-6
 
 
 class TensorFlowStep(Way):
-    """Runs the steps of an execution one by one, each on a batch that is pulled before it."""
+    """Runs the steps of an execution one by one, each on a batch that is pulled before it.
 
-    def __init__(self, probe: Recording, model: Any, access: compat.StepAccess) -> None:
+    Args:
+        probe: Takes the marks.
+        model: The model.
+        access: Row for this Keras.
+        epoch_steps: Steps of an epoch as Keras has planned them; None where it does not know.
+    """
+
+    def __init__(self, probe: Recording, model: Any, access: compat.StepAccess, epoch_steps: int | None) -> None:
         super().__init__(probe)
         self._model = model
         self._access = access
@@ -43,6 +50,12 @@ class TensorFlowStep(Way):
         self.sampling = Sampling(allowed=compat.may_sample(access) and not self._run_eagerly)
         self._measured_s = 0.0
         self._iterator: Any = None
+        self._epoch_steps = epoch_steps
+        self._position = 0  # in the epoch
+
+    def begin_batch(self, batch: int) -> None:
+        """Note where in its epoch the next execution begins."""
+        self._position = batch
 
     def run(self, train_function: Any, arguments: tuple[Any, ...]) -> Any:
         """Pull, time, run Keras' step, time; as often as the execution has steps."""
@@ -59,9 +72,15 @@ class TensorFlowStep(Way):
             one_step = self._one_step
             assert one_step is not None, "made just now"
         count = compat.steps_of_execution(self._model) if self._several else 1
+        if self._may_be_partial(count):
+            return self._run_measured(one_step, iterator, count)
         if not self.sampling.wants(count):
             return self._run_unmeasured(train_function, one_step, iterator, count)
         return self._run_measured(one_step, iterator, count)
+
+    def _may_be_partial(self, count: int) -> bool:
+        """Whether the input may end within this execution: only step by step can its steps be counted."""
+        return count > 1 and (self._epoch_steps is None or self._position + count > self._epoch_steps)
 
     def _run_measured(self, one_step: Callable[[Any], Any], iterator: Any, count: int) -> Any:
         logs: Any = None

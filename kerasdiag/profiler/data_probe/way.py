@@ -90,8 +90,8 @@ class Way(ABC):
         if self.keeps_batch and (self.kept_batch is None or self._probe.steps == 1):
             self.kept_batch = batch
 
-    def begin_batch(self) -> None:
-        """Keras is about to call ``on_train_batch_begin``."""
+    def begin_batch(self, batch: int) -> None:
+        """Keras is about to call ``on_train_batch_begin`` with the number of this step in its epoch."""
 
     def end_batch(self) -> None:
         """Keras is about to go for the next batch: all callbacks have run."""
