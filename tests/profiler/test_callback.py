@@ -222,7 +222,7 @@ def test_thousands_of_short_epochs_are_not_slowed():
     model = make_scripted_model(0.0)
     model.fit(free_dataset(1), epochs=300, verbose=0, callbacks=[profiler])
     profile = profiler.profile
-    assert profile.steps.num_steps == 300
+    assert profile.steps.num_steps + profile.unmeasured_steps == 300
     assert profile.verdicts_s < 2  # 300 verdicts of 10 ms each would be 3 s
 
 
