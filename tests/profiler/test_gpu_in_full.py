@@ -240,7 +240,7 @@ STRANGER, ANOTHER = 4_000_001, 4_000_002  # beyond the kernel's highest process 
 @pytest.mark.parametrize(
     ("numbers", "on_the_host", "in_a_container"),
     [
-        ((), Sharing(0, False), Sharing(0, None)),
+        ((), Sharing(0, None), Sharing(0, None)),
         ((STRANGER,), Sharing(1, False), Sharing(0, None)),
         ((STRANGER, ANOTHER), Sharing(2, False), Sharing(1, None)),
         ((os.getpid(), STRANGER), Sharing(1, True), Sharing(1, True)),

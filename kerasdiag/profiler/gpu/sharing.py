@@ -16,7 +16,8 @@ class Sharing(NamedTuple):
 
     Attributes:
         others: How many processes beside ours.
-        is_used: Whether ours does; None where process numbers do not tell.
+        is_used: Whether ours does; None where process numbers do not tell, or no process is listed at all, which is also
+            what drivers do that list none.
     """
 
     others: int
@@ -49,6 +50,8 @@ class ProcessNumbers:
             # Under Windows every program with a window is listed as computing and as drawing.
             drawing, _ = ask(nvml, "nvmlDeviceGetGraphicsRunningProcesses", gpu)
             computing -= {one.pid for one in drawing or ()}
+        if not computing:
+            return Sharing(0, is_used or None), None
         if is_used or self._are_ours:
             return Sharing(sum(not self._is_ours(number) for number in computing), is_used), None
         return Sharing(max(0, len(computing) - 1), None), None
