@@ -46,7 +46,7 @@ def run(libraries: Path, scenario: str, *, folders: str = "driver:no_cuda", **va
     env["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), env.get("PYTHONPATH", "")])
     env.update({name: str(value) for name, value in variables.items()})
     command = [sys.executable, str(STUB / "child.py"), scenario]
-    child = subprocess.run(command, env=env, capture_output=True, text=True, timeout=25, check=False)
+    child = subprocess.run(command, env=env, capture_output=True, text=True, timeout=90, check=False)
     assert child.returncode == 0, child.stderr
     report: dict[str, Any] = json.loads(child.stdout)
     return report

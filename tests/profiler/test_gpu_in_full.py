@@ -234,6 +234,56 @@ def listed(*numbers: int) -> SimpleNamespace:
     return SimpleNamespace(nvmlDeviceGetComputeRunningProcesses=lambda gpu: running)
 
 
+FIT = """
+import threading
+
+import numpy as np
+from tensorflow import keras
+
+from kerasdiag import BottleneckProfiler
+
+
+def batches():
+    while True:
+        time.sleep(0.02)
+        yield np.zeros((4, 2), "float32"), np.zeros((4, 1), "float32")
+
+
+model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+profiler = BottleneckProfiler(report=None)
+model.fit(batches(), steps_per_epoch=60, epochs=1, verbose=0, callbacks=[profiler])
+diagnosis = profiler.diagnosis
+result["codes"] = [one.code for one in diagnosis.findings]
+result["sampled"] = [gpu.index for gpu in profiler.profile.gpus]
+result["utilization"] = diagnosis.gpu_utilization_percent
+result["reasons"] = diagnosis.confidence.reasons
+result["threads"] = [one.name for one in threading.enumerate() if "gpu" in one.name]
+"""
+
+
+@with_driver
+def test_a_training_on_one_of_eight_gpus(libraries: Path) -> None:
+    """From the driver to the findings: the fourth GPU by the bus, hot, and shared with another job."""
+    buses = {f"KD_BUS_{index}": 8 - index for index in range(8)}
+    state = {"KD_OWN_PROCESS_4": 1, "KD_PROCESSES_4": 1, "KD_SLOW_REASONS_4": 0x20, "KD_UTILIZATION_4": 85}
+    report = run(libraries, FIT, KD_GPU_NAMES=EIGHT, CUDA_VISIBLE_DEVICES="3", **buses, **state)
+    assert report["sampled"] == [4]
+    assert report["utilization"] == pytest.approx(85)
+    assert report["codes"][0] == "input-bound"
+    assert {"gpu-throttled", "gpu-shared"} <= set(report["codes"])
+    assert any("others computed on it" in why for why in report["reasons"])
+    assert report["threads"] == []
+
+
+@with_driver
+@pytest.mark.parametrize("knob", ["KD_INIT_SECONDS", "KD_CALL_SECONDS", "KD_PCIE_MS"])
+def test_a_training_beside_a_hanging_driver(libraries: Path, knob: str) -> None:
+    """The verdict is there, and the fit ended, whatever hangs."""
+    report = run(libraries, FIT, **{knob: 60_000 if knob == "KD_PCIE_MS" else 60})
+    assert report["codes"][0] == "input-bound"
+
+
 STRANGER, ANOTHER = 4_000_001, 4_000_002  # beyond the kernel's highest process number by default
 
 
