@@ -112,10 +112,15 @@ def test_a_shared_gpu_proves_nothing_by_being_busy(wait, percent, alone, beside_
 
 
 def test_the_panel_shows_clock_and_bus():
-    """Beside utilization, memory and power, where they were measured."""
-    columns = {"sm_clock_mhz": (900.0,) * COUNT, "pcie_to_gpu_bytes_per_s": (5e8, None) * (COUNT // 2)}
+    """Beside utilization, memory and power, where they were measured; and how much of the chip works."""
+    columns = {
+        "sm_busy_percent": (None, 12.0) * (COUNT // 2),
+        "sm_clock_mhz": (900.0,) * COUNT,
+        "pcie_to_gpu_bytes_per_s": (5e8, None) * (COUNT // 2),
+    }
     gpu = make_gpu(50.0, max_sm_clock_mhz=1590.0, **columns)
     shown = " ".join(terminal.render(diagnose(make_profile(gpus=(gpu,))), width=200).split())
+    assert "50 % utilization, 12 % of the multiprocessors busy" in shown
     assert "900 of 1590 MHz, 500 MB/s over PCIe" in shown
 
 
@@ -125,6 +130,7 @@ def test_a_profile_from_before_is_read():
     (gpu,) = document["profile"]["gpus"]
     for name in (
         *("sm_clock_mhz", "pcie_to_gpu_bytes_per_s", "pcie_to_host_bytes_per_s", "other_processes"),
+        *("sm_busy_percent", "tensor_busy_percent", "memory_bandwidth_percent"),
         *("max_sm_clock_mhz", "slow_reasons", "driver_samples", "is_used"),
     ):
         del gpu[name]

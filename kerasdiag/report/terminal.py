@@ -118,6 +118,9 @@ def _gpu_line(diagnosis: Diagnosis) -> str:
     gpus = gpus_of(diagnosis.profile)
     names = gpus[0].name if len(gpus) == 1 else f"the busiest of {len(gpus)} GPUs ({gpus[0].name} ...)"
     facts = [f"{diagnosis.gpu_utilization_percent:.0f} % utilization"]
+    busy = [share for share in (mean(gpu.sm_busy_percent) for gpu in gpus) if share is not None]
+    if busy:  # one kernel on one multiprocessor is full utilization
+        facts.append(f"{max(busy):.0f} % of the multiprocessors busy")
     used = [max(known) for known in ([v for v in gpu.memory_used_bytes if v is not None] for gpu in gpus) if known]
     if used:
         facts.append(f"{max(used) / 2**30:.1f} GiB memory in use")

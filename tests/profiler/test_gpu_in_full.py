@@ -234,6 +234,53 @@ def listed(*numbers: int) -> SimpleNamespace:
     return SimpleNamespace(nvmlDeviceGetComputeRunningProcesses=lambda gpu: running)
 
 
+CHIP = ("sm_busy_percent", "tensor_busy_percent", "memory_bandwidth_percent")
+LONG = "gpm.APART_S = 0.1; sampler = GpuSampler(period_s=0.03); sample(12); sampler.stop(); result['samples'] = stub().kd_gpm_samples()"
+
+
+@with_driver
+def test_the_chip_is_looked_into(libraries: Path) -> None:
+    """Multiprocessors, tensor cores and bandwidth on a GPU that has the counters; their samples lie 0.1 s apart."""
+    report = run(libraries, LONG, KD_UTILIZATION=100)
+    (gpu,) = report["gpus"]
+    for column, value in zip(CHIP, (30.0, 12.0, 20.0)):
+        assert gpu[column][0] is None
+        assert set(gpu[column]) == {None, value}
+    assert sum(value is not None for value in gpu[CHIP[0]]) <= 1 + (gpu["time_s"][-1] - gpu["time_s"][0]) / 0.1
+    assert report["samples"] == 0
+    assert gpu["not_measured"] == {}
+
+
+@with_driver
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"KD_GPM": 0}, "Hopper"),
+        ({"KD_GPM_ERROR": 4}, "permission"),
+        ({"KD_GPM_ERROR": 3}, "does not report"),
+        ({"KD_MIG_MODE": 1}, "MIG"),
+        ({"folders": "old_driver:no_cuda"}, "has no function nvmlGpmQueryDeviceSupport"),
+    ],
+)
+def test_a_gpu_without_such_counters_says_so(libraries: Path, variables: dict[str, object], reason: str) -> None:
+    """An older GPU, an older driver and one that refuses: not measured, and why; all else is."""
+    scenario = LONG if "folders" not in variables else "sample(); sampler.stop()"
+    report = run(libraries, scenario, **variables)
+    (gpu,) = report["gpus"]
+    assert all(set(gpu[column]) == {None} for column in CHIP)
+    assert all(reason in gpu["not_measured"][column] for column in CHIP)
+    assert set(gpu["sm_clock_mhz"]) == {1410.0}
+    assert report.get("samples", 0) == 0
+
+
+@with_driver
+def test_each_counter_fails_alone(libraries: Path) -> None:
+    """Where the driver has no value for the tensor cores the others stand."""
+    (gpu,) = run(libraries, LONG, KD_GPM_VALUE_ERROR=3)["gpus"]
+    assert set(gpu["sm_busy_percent"]) == {None, 30.0}
+    assert list(gpu["not_measured"]) == ["tensor_busy_percent"]
+
+
 FIT = """
 import threading
 

@@ -65,7 +65,8 @@ METRICS = (
     Metric(("pcie_to_host_bytes_per_s",), _bytes_per_s(_TO_HOST), lambda kib: (kib * 1024.0,), is_slow=True),
 )
 OTHER_PROCESSES = "other_processes"
-COLUMNS = (*(column for metric in METRICS for column in metric.columns), OTHER_PROCESSES)
+CHIP = {"sm_busy_percent": 2, "tensor_busy_percent": 5, "memory_bandwidth_percent": 10}  # nvmlGpmMetricId_t
+COLUMNS = (*(column for metric in METRICS for column in metric.columns), OTHER_PROCESSES, *CHIP)
 MEMORY_FIELDS = ("memory_total_bytes", "memory_used_bytes", "memory_utilization_percent")
 
 

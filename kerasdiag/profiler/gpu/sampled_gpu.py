@@ -10,6 +10,7 @@ from typing import Any  # pynvml has no type stubs
 from kerasdiag.environment.clock_reasons import ask_slow_reasons
 from kerasdiag.environment.visible_gpus import LOST, NOT_SUPPORTED, PERMANENT, Failure, ListedGpu, ask
 from kerasdiag.profile import GpuSeries
+from kerasdiag.profiler.gpu import gpm
 from kerasdiag.profiler.gpu.metrics import (
     COLUMNS,
     MEMORY_FIELDS,
@@ -56,7 +57,7 @@ class SampledGpu:
 
     def __init__(self, nvml: Any, listed: ListedGpu, remark: str | None, numbers: ProcessNumbers) -> None:
         self._listed, self._numbers = listed, numbers
-        self._rows, self._ring = Rows(), RingBuffer()
+        self._rows, self._ring, self._chip = Rows(), RingBuffer(), gpm.ChipCounters()
         self._off: dict[str, str] = {}  # column -> why it is no longer asked for
         self._last_failure: dict[str, str] = {}  # column -> why a sample is missing
         self._asked: set[str] = set()
@@ -86,6 +87,7 @@ class SampledGpu:
         mig_mode, _ = ask(nvml, "nvmlDeviceGetMigMode", self._listed.handle)  # unknown to GPUs before Ampere: no MIG
         if mig_mode and mig_mode[0] == 1:
             self.switch_off(UTILIZATION.columns, "NVIDIA does not report utilization for a GPU in MIG mode")
+            self.switch_off(gpm.COLUMNS, "in MIG mode the counters of the whole GPU are everybody's")
         memory, failure = ask(nvml, "nvmlDeviceGetMemoryInfo", self._listed.handle)
         if memory and memory.total:
             self._memory_total_bytes = int(memory.total)
@@ -98,16 +100,25 @@ class SampledGpu:
         self._max_sm_clock_mhz = max_sm_clock_mhz(nvml, self._listed.handle)
         if self._reads_ring:
             self._ring.read(nvml, self._listed.handle)  # what it holds already is from before the training
+        if gpm.COLUMNS[0] not in self._off:
+            self._chip.open(nvml, self._listed.handle)
+            if self._chip.why_off is not None:
+                self.switch_off(gpm.COLUMNS, self._chip.why_off)
+
+    def close(self, nvml: Any) -> None:
+        """Give back what NVML lent; before NVML is closed."""
+        self._chip.close(nvml)
 
     @property
     def _reads_ring(self) -> bool:
         return not self._ring.is_off and "utilization_percent" not in self._off
 
-    def ask(self, nvml: Any, *, slowly: bool, is_stopped: Callable[[], bool]) -> Answers:
+    def ask(self, nvml: Any, time_s: float, *, slowly: bool, is_stopped: Callable[[], bool]) -> Answers:
         """Ask for all that is not off. May hang; changes nothing that ``series`` shows.
 
         Args:
             nvml: The module pynvml.
+            time_s: The moment.
             slowly: Whether to ask what takes long, too.
             is_stopped: Whether nobody wants the answers any more.
         """
@@ -126,6 +137,11 @@ class SampledGpu:
             said.ring, failure = self._ring.read(nvml, gpu)
             if failure is not None and failure.code in LOST:
                 said.failures[UTILIZATION.columns] = failure
+        if gpm.COLUMNS[0] not in self._off:
+            means, failure = self._chip.read(nvml, gpu, time_s)
+            said.values.update(means)
+            if failure is not None:
+                said.failures[gpm.COLUMNS] = failure
         if _SLOW_REASONS not in self._off:
             said.slow_reasons, failure = ask_slow_reasons(nvml, gpu)
             if failure is not None:

@@ -107,14 +107,20 @@ class GpuSampler:
         numbers = ProcessNumbers()
         gpus = tuple(SampledGpu(nvml, gpu, remark, numbers) for gpu in listed)
         with self._lock:
-            if self._stop.is_set():  # stop() gave up on a driver that answered after all: its reason stands
-                return
-            self._gpus, self._why_none = gpus, None if gpus else remark
+            if not self._stop.is_set():  # else stop() gave up on a driver that answered after all: its reason stands
+                self._gpus, self._why_none = gpus, None if gpus else remark
+        try:
+            self._sample(nvml, gpus, origin_s)
+        finally:
+            for gpu in gpus:
+                gpu.close(nvml)
+
+    def _sample(self, nvml: Any, gpus: tuple[SampledGpu, ...], origin_s: float) -> None:
         turn = 0
         while any(gpu.answers for gpu in gpus) and not self._stop.is_set() and self._keep_sampling():
             for number, gpu in enumerate(gpus):
                 time_s = self._clock() - origin_s
-                answers = gpu.ask(nvml, slowly=number == turn, is_stopped=self._stop.is_set)
+                answers = gpu.ask(nvml, time_s, slowly=number == turn, is_stopped=self._stop.is_set)
                 with self._lock:
                     if self._stop.is_set():
                         return

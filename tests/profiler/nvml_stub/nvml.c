@@ -45,6 +45,11 @@ static struct { const char *name; volatile int value, of_gpu[MAX_GPUS], is_set[M
     {"DRAWING", 0},            /* how many of them draw, too */
     {"OWN_PROCESS", 0},        /* whether this process computes, too: 1; by another number: 2 */
     {"PROCESSES_ERROR", 0},
+    {"GPM", 1},                /* whether it has performance monitoring */
+    {"GPM_ERROR", 0},
+    {"GPM_VALUE_ERROR", 0},    /* of the metric of the tensor cores alone */
+    {"SM_BUSY", 30},           /* per cent, as the next; the bandwidth is that of MEMORY_UTILIZATION */
+    {"TENSOR_BUSY", 12},
 };
 static volatile int users = 0; /* nvmlInit without nvmlShutdown */
 static gpu_t gpus[MAX_GPUS];
@@ -249,6 +254,49 @@ int nvmlDeviceGetGraphicsRunningProcesses_v3(const gpu_t *gpu, unsigned int *roo
 #ifndef OLD_DRIVER
 int nvmlDeviceGetCurrentClocksEventReasons(const gpu_t *gpu, unsigned long long *reasons) {
     return nvmlDeviceGetCurrentClocksThrottleReasons(gpu, reasons);
+}
+
+typedef struct { const gpu_t *of; } gpm_sample_t;
+typedef struct { unsigned int id; int code; double value; struct { char *a, *b, *c; } info; } gpm_metric_t;
+typedef struct { unsigned int version, count; gpm_sample_t *before, *after; gpm_metric_t metrics[]; } gpm_question_t;
+typedef struct { unsigned int version, is_supported; } gpm_support_t;
+static volatile int gpm_samples = 0; /* allocated and not freed */
+
+int kd_gpm_samples(void) { return gpm_samples; }
+
+int nvmlGpmQueryDeviceSupport(const gpu_t *gpu, gpm_support_t *support) {
+    int code = refusal(gpu, NULL);
+    if (code == SUCCESS) support->is_supported = (unsigned int)of(gpu, "GPM");
+    return code;
+}
+
+int nvmlGpmSampleAlloc(gpm_sample_t **sample) {
+    *sample = calloc(1, sizeof **sample);
+    gpm_samples++;
+    return SUCCESS;
+}
+
+int nvmlGpmSampleFree(gpm_sample_t *sample) {
+    free(sample);
+    gpm_samples--;
+    return SUCCESS;
+}
+
+int nvmlGpmSampleGet(const gpu_t *gpu, gpm_sample_t *sample) {
+    int code = refusal(gpu, "GPM_ERROR");
+    if (code == SUCCESS) sample->of = gpu;
+    return code;
+}
+
+int nvmlGpmMetricsGet(gpm_question_t *question) {
+    const gpu_t *gpu = question->before->of;
+    if (question->version != 1 || gpu == NULL || gpu != question->after->of) return INVALID_ARGUMENT;
+    for (unsigned int i = 0; i < question->count; i++) {
+        gpm_metric_t *metric = &question->metrics[i];
+        metric->code = metric->id == 5 ? *knob("GPM_VALUE_ERROR") : SUCCESS;
+        metric->value = metric->id == 2 ? of(gpu, "SM_BUSY") : metric->id == 5 ? of(gpu, "TENSOR_BUSY") : of(gpu, "MEMORY_UTILIZATION");
+    }
+    return SUCCESS;
 }
 
 /* Without room for samples it tells how many there may be, with room it gives those after the stamp. */
