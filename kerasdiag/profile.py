@@ -43,6 +43,18 @@ class GpuSeries:
         power_w: Power draw in watts.
         memory_total_bytes: Size of the device memory.
         not_measured: Column name -> why it has no values.
+        sm_clock_mhz: Clock of its multiprocessors.
+        pcie_to_gpu_bytes_per_s: What came in over PCIe. This and the next two are asked for in few of the samples only.
+        pcie_to_host_bytes_per_s: What went out.
+        other_processes: How many processes other than this one computed on it.
+        sm_busy_percent: Share of its multiprocessors that worked (0-100; Hopper and later, as the next two).
+        tensor_busy_percent: Share of the time in which tensor cores worked (0-100).
+        memory_bandwidth_percent: Share of the bandwidth of its memory that was used (0-100).
+        max_sm_clock_mhz: Highest clock that it could have.
+        slow_reasons: What held its clocks down -> share of the samples in which it did (0-1).
+        driver_samples: How many samples of the driver's own ring buffer ``utilization_percent`` rests on; what that
+            buffer did not hold was polled.
+        is_used: Whether this process computed on it; None where that cannot be told.
     """
 
     index: int
@@ -55,14 +67,35 @@ class GpuSeries:
     power_w: tuple[Optional[float], ...] = ()
     memory_total_bytes: Optional[int] = None
     not_measured: Mapping[str, str] = field(default_factory=dict)
+    sm_clock_mhz: tuple[Optional[float], ...] = field(default=(), metadata=profile_json.ADDED_LATER)
+    pcie_to_gpu_bytes_per_s: tuple[Optional[float], ...] = field(default=(), metadata=profile_json.ADDED_LATER)
+    pcie_to_host_bytes_per_s: tuple[Optional[float], ...] = field(default=(), metadata=profile_json.ADDED_LATER)
+    other_processes: tuple[Optional[float], ...] = field(default=(), metadata=profile_json.ADDED_LATER)
+    sm_busy_percent: tuple[Optional[float], ...] = field(default=(), metadata=profile_json.ADDED_LATER)
+    tensor_busy_percent: tuple[Optional[float], ...] = field(default=(), metadata=profile_json.ADDED_LATER)
+    memory_bandwidth_percent: tuple[Optional[float], ...] = field(default=(), metadata=profile_json.ADDED_LATER)
+    max_sm_clock_mhz: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
+    slow_reasons: Mapping[str, float] = field(default_factory=dict, metadata=profile_json.ADDED_LATER)
+    driver_samples: int = field(default=0, metadata=profile_json.ADDED_LATER)
+    is_used: Optional[bool] = field(default=None, metadata=profile_json.ADDED_LATER)
 
     def __post_init__(self) -> None:
+        added = (
+            self.sm_clock_mhz,
+            self.pcie_to_gpu_bytes_per_s,
+            self.pcie_to_host_bytes_per_s,
+            self.other_processes,
+            self.sm_busy_percent,
+            self.tensor_busy_percent,
+            self.memory_bandwidth_percent,
+        )
         columns = (
             self.time_s,
             self.utilization_percent,
             self.memory_utilization_percent,
             self.memory_used_bytes,
             self.power_w,
+            *(column for column in added if column),  # an older profile has none
         )
         if len({len(column) for column in columns}) > 1:
             raise ValueError(f"The columns of GpuSeries must have equal length. Received: {[*map(len, columns)]}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from kerasdiag.diagnosis.gpu_share import is_shared
 from kerasdiag.diagnosis.verdict import Verdict
 from kerasdiag.input_identity import IMAGE_DATA_GENERATOR, PY_DATASET
 from kerasdiag.profile import RunProfile
@@ -65,7 +66,10 @@ def confidence_in(
     else:
         reasons.append("the interval reaches over a threshold")
     agrees = _gpu_agrees(verdict, utilization_percent)
-    if agrees is not None:
+    if utilization_percent is not None and utilization_percent >= IDLE_GPU_PERCENT and is_shared(profile):
+        # Who kept it busy is not known; an idle one was idle, whoever has access to it.
+        reasons.append(f"GPU utilization of {utilization_percent:.0f} % says nothing, for others computed on it, too")
+    elif agrees is not None:
         does = "agrees" if agrees else "disagrees"
         reasons.append(f"GPU utilization of {utilization_percent:.0f} % {does}")
         steps += 1 if agrees else -1

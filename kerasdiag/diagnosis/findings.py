@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Optional
 
 from kerasdiag.diagnosis.estimates import Estimate, ratio
+from kerasdiag.diagnosis.gpu_findings import gpu_shared, gpu_throttled
 from kerasdiag.diagnosis.stages import slowest_stage
 from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS, PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
@@ -187,6 +188,8 @@ RUN_FINDINGS: tuple[RunFinding, ...] = (
     throttled,
     guilty_stage,
     memory_nearly_full,
+    gpu_throttled,
+    gpu_shared,
     unequal_epochs,
     drifting_wait,
     callback_tax,

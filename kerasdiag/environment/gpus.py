@@ -8,20 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # pynvml has no type stubs
 
+from kerasdiag.environment.clock_reasons import ask_slow_reasons
 from kerasdiag.environment.visible_gpus import ListedGpu, ask, find_visible_gpus
 
 _NVIDIA = "0x10de"
 _DISPLAY_CLASSES = ("0x0300", "0x0302")  # VGA controller, 3D controller
-# Bits of nvmlDeviceGetCurrentClocksEventReasons (nvml.h) that slow a working GPU down. Idle, the user's own
-# clocks and a display's clock are no fault.
-_SLOW_REASONS = {
-    0x4: "its power limit",
-    0x8: "a hardware slowdown",
-    0x10: "clocks kept equal to another GPU's",
-    0x20: "its temperature (driver)",
-    0x40: "its temperature (hardware)",
-    0x80: "the power brake of its supply",
-}
 
 
 @dataclass(frozen=True)
@@ -168,9 +159,6 @@ def _state(nvml: Any, gpu: ListedGpu, own: Sequence[int]) -> GpuState:
 
     memory, mig = get("nvmlDeviceGetMemoryInfo"), get("nvmlDeviceGetMigMode")
     running, power = get("nvmlDeviceGetComputeRunningProcesses"), get("nvmlDeviceGetEnforcedPowerLimit")
-    reasons = get("nvmlDeviceGetCurrentClocksEventReasons")
-    if reasons is None:  # drivers before 535
-        reasons = get("nvmlDeviceGetCurrentClocksThrottleReasons")
     default, rates = get("nvmlDeviceGetPowerManagementDefaultLimit"), get("nvmlDeviceGetUtilizationRates")
     capability = get("nvmlDeviceGetCudaComputeCapability")
     # Pages to retire (before Ampere); rows to remap (since): corrected, uncorrected, pending, failed.
@@ -183,7 +171,7 @@ def _state(nvml: Any, gpu: ListedGpu, own: Sequence[int]) -> GpuState:
         memory_total_bytes=memory and int(memory.total),
         memory_used_bytes=memory and int(memory.used),
         processes=None if running is None else tuple(one.pid for one in running if one.pid not in own),
-        slow_reasons=None if reasons is None else tuple(why for bit, why in _SLOW_REASONS.items() if reasons & bit),
+        slow_reasons=ask_slow_reasons(nvml, gpu.handle)[0],
         pcie_width=get("nvmlDeviceGetCurrPcieLinkWidth"),
         pcie_max_width=get("nvmlDeviceGetMaxPcieLinkWidth"),
         pcie_generation=get("nvmlDeviceGetCurrPcieLinkGeneration"),

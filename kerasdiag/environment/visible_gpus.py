@@ -1,7 +1,7 @@
 """Asks NVML, and CUDA, which of the machine's GPUs this process may use.
 
 NVML lists every GPU of the machine or container, CUDA only those that ``CUDA_VISIBLE_DEVICES`` names,
-and in an order of its own: by default the fastest first, NVML by PCI bus. Taking a CUDA index for an
+and in an order of its own: by default the fastest first, NVML mostly by PCI bus. Taking a CUDA index for an
 NVML index reports the wrong GPU on machines with mixed ones.
 
 Not seen here: GPUs that a framework hides by its own means, such as ``tf.config.set_visible_devices``.
@@ -52,6 +52,7 @@ class ListedGpu:
         name: Product name, None where the driver did not tell.
         uuid: ``"GPU-..."``, None where the driver did not tell.
         failure: Why the GPU cannot be asked, or None.
+        pci_place: PCI domain, bus and device, None where the driver did not tell.
     """
 
     index: int
@@ -59,6 +60,7 @@ class ListedGpu:
     name: str | None
     uuid: str | None
     failure: Failure | None = None
+    pci_place: tuple[int, int, int] | None = None
 
 
 def ask(nvml: Any, call: str, *arguments: Any) -> tuple[Any, Failure | None]:
@@ -126,7 +128,9 @@ def _list_gpu(nvml: Any, index: int) -> ListedGpu:
         return ListedGpu(index, None, None, None, failure)
     name, _ = ask(nvml, "nvmlDeviceGetName", handle)
     gpu_uuid, _ = ask(nvml, "nvmlDeviceGetUUID", handle)
-    return ListedGpu(index, handle, name, gpu_uuid)
+    pci, _ = ask(nvml, "nvmlDeviceGetPciInfo", handle)
+    place = None if pci is None else (int(pci.domain), int(pci.bus), int(pci.device))
+    return ListedGpu(index, handle, name, gpu_uuid, pci_place=place)
 
 
 def _gpu_of_mig(nvml: Any, mig_uuid: str) -> str | None:
@@ -168,13 +172,22 @@ def _by_ordinal(entries: Iterable[str], gpus: Sequence[ListedGpu], in_pci_order:
     """Return the indexes that CUDA ordinals name, or None where CUDA's order cannot be learnt."""
     ordinals = _read_ordinals(entries, len(gpus))
     alike = gpus and gpus[0].name is not None and len({gpu.name for gpu in gpus}) == 1
-    if not ordinals or in_pci_order or len(gpus) == 1 or alike:
-        return ordinals
+    if not ordinals or in_pci_order or len(gpus) == 1 or alike:  # equally fast ones come by PCI bus, too
+        by_bus = _in_pci_order(gpus)
+        return tuple(by_bus[ordinal] for ordinal in ordinals)
     index_of = {gpu.uuid: index for index, gpu in enumerate(gpus) if gpu.uuid is not None}
     visible = _visible_uuids_from_cuda()
     if visible is not None and all(name in index_of for name in visible):
         return tuple(index_of[name] for name in visible)
     return tuple(range(len(gpus))) if len(ordinals) == len(gpus) else None
+
+
+def _in_pci_order(gpus: Sequence[ListedGpu]) -> tuple[int, ...]:
+    """Return the indexes by PCI bus. NVML's own order is mostly that one, but NVIDIA does not promise it."""
+    places = [gpu.pci_place for gpu in gpus]
+    if any(place is None for place in places) or len(set(places)) < len(places):
+        return tuple(range(len(gpus)))
+    return tuple(sorted(range(len(gpus)), key=lambda index: places[index] or ()))
 
 
 def _read_ordinals(entries: Iterable[str], count: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import IO
 
 from rich import box
@@ -11,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kerasdiag.diagnosis import Diagnosis, Verdict
-from kerasdiag.profile import RunProfile
+from kerasdiag.diagnosis.gpu_share import gpus_of, mean
+from kerasdiag.profile import GpuSeries, RunProfile
 from kerasdiag.report.console import can_encode, make_text, stream_width, wants_color
 
 _COLORS = {
@@ -113,16 +115,32 @@ def _facts(diagnosis: Diagnosis) -> Table:
 def _gpu_line(diagnosis: Diagnosis) -> str:
     if diagnosis.gpu_utilization_percent is None:
         return f"not measured: {diagnosis.gpu_not_measured}"
-    gpus = diagnosis.profile.gpus
+    gpus = gpus_of(diagnosis.profile)
     names = gpus[0].name if len(gpus) == 1 else f"the busiest of {len(gpus)} GPUs ({gpus[0].name} ...)"
     facts = [f"{diagnosis.gpu_utilization_percent:.0f} % utilization"]
+    busy = [share for share in (mean(gpu.sm_busy_percent) for gpu in gpus) if share is not None]
+    if busy:  # one kernel on one multiprocessor is full utilization
+        facts.append(f"{max(busy):.0f} % of the multiprocessors busy")
     used = [max(known) for known in ([v for v in gpu.memory_used_bytes if v is not None] for gpu in gpus) if known]
     if used:
         facts.append(f"{max(used) / 2**30:.1f} GiB memory in use")
     power = [value for gpu in gpus for value in gpu.power_w if value is not None]
     if power:
         facts.append(f"{sum(power) / len(power):.0f} W")
+    facts += _clock_and_bus(gpus)
     return f"{', '.join(facts)} - {names}"
+
+
+def _clock_and_bus(gpus: Sequence[GpuSeries]) -> list[str]:
+    clocks = [(clock, gpu.max_sm_clock_mhz) for gpu in gpus if (clock := mean(gpu.sm_clock_mhz)) is not None]
+    facts = []
+    if clocks:
+        clock, highest = min(clocks, key=lambda known: known[0])
+        facts.append(f"{clock:.0f}{f' of {highest:.0f}' if highest else ''} MHz")
+    received = [rate for rate in (mean(gpu.pcie_to_gpu_bytes_per_s) for gpu in gpus) if rate is not None]
+    if received:
+        facts.append(f"{max(received) / 1e6:.0f} MB/s over PCIe")
+    return facts
 
 
 def _steps_line(diagnosis: Diagnosis) -> str:

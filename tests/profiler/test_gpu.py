@@ -2,68 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
+import dataclasses
 import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from scripted_driver import run, with_driver
 
 from kerasdiag.environment.visible_gpus import ListedGpu, select_visible_gpus
-from kerasdiag.profiler import gpu as gpu_module
-from kerasdiag.profiler.gpu import MAX_ROWS, GpuSampler
-
-STUB = Path(__file__).parent / "nvml_stub"
-REPOSITORY = Path(__file__).parents[2]
-COMPILER = shutil.which("cc") or shutil.which("gcc")
-COLUMNS = ("utilization_percent", "memory_utilization_percent", "memory_used_bytes", "power_w")
-
-with_driver = pytest.mark.skipif(
-    COMPILER is None or sys.platform != "linux",
-    reason="no C compiler" if COMPILER is None else "the stand-in for the driver is made for Linux",
-)
-
-
-@pytest.fixture(scope="session")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the stand-ins for the driver's libraries, each in a folder that LD_LIBRARY_PATH can name."""
-    root = tmp_path_factory.mktemp("driver")
-    for folder, name, source, *options in (
-        ("driver", "libnvidia-ml.so.1", "nvml.c"),
-        ("old_driver", "libnvidia-ml.so.1", "nvml.c", "-DWITHOUT_POWER"),
-        ("cuda", "libcuda.so.1", "cuda.c"),
-    ):
-        (root / folder).mkdir()
-        command = [str(COMPILER), "-shared", "-fPIC", *options, "-o", str(root / folder / name), str(STUB / source)]
-        subprocess.run(command, check=True, timeout=60)
-    for folder, name in (("no_driver", "libnvidia-ml.so.1"), ("no_cuda", "libcuda.so.1")):
-        (root / folder).mkdir()  # a file that cannot be loaded also hides the real library of a GPU machine
-        (root / folder / name).write_text("not a library")
-    return root
-
-
-def run(libraries: Path, scenario: str, *, folders: str = "driver:no_cuda", **variables: object) -> dict[str, Any]:
-    """Run ``scenario`` in a child process (nvml_stub/child.py) and return what it reported."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("CUDA_", "KD_"))}
-    found = [str(libraries / folder) for folder in folders.split(":")] + [env.get("LD_LIBRARY_PATH", "")]
-    env["LD_LIBRARY_PATH"] = ":".join(found).rstrip(":")
-    env["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), env.get("PYTHONPATH", "")])
-    env.update({name: str(value) for name, value in variables.items()})
-    command = [sys.executable, str(STUB / "child.py"), scenario]
-    child = subprocess.run(command, env=env, capture_output=True, text=True, timeout=25, check=False)
-    assert child.returncode == 0, child.stderr
-    report: dict[str, Any] = json.loads(child.stdout)
-    return report
+from kerasdiag.profiler.gpu import GpuSampler
+from kerasdiag.profiler.gpu.metrics import CHIP, COLUMNS
+from kerasdiag.profiler.gpu.rows import MAX_ROWS
 
 
 @with_driver
 def test_a_busy_gpu_is_measured_in_every_column(libraries: Path) -> None:
-    """A driver that answers everything fills every column, in the units of GpuSeries."""
+    """A driver that answers everything leaves nothing unmeasured, in the units of GpuSeries."""
     report = run(libraries, "sample(); sampler.stop()", KD_UTILIZATION=87, KD_MEMORY_UTILIZATION=31)
     (gpu,) = report["gpus"]
     assert report["why_none"] is None
@@ -74,7 +30,7 @@ def test_a_busy_gpu_is_measured_in_every_column(libraries: Path) -> None:
     assert len(gpu["time_s"]) >= 5
     assert gpu["time_s"] == sorted(gpu["time_s"])
     assert gpu["time_s"][0] >= 0
-    for column, value in zip(COLUMNS, (87.0, 31.0, 3.0 * 2**30, 123.4)):
+    for column, value in zip(COLUMNS, (87.0, 31.0, 3.0 * 2**30, 123.4, 1410.0)):
         assert gpu[column] == [value] * len(gpu["time_s"])
 
 
@@ -137,12 +93,12 @@ result["changes"] = changes
 
 @with_driver
 def test_a_missing_function_costs_its_own_column_only(libraries: Path) -> None:
-    """A driver without the power call still gives the rest, and the reason names the call."""
+    """A driver without a call still gives the rest, and the reason names the call."""
     report = run(libraries, "sample(); sampler.stop()", folders="old_driver:no_cuda")
     (gpu,) = report["gpus"]
     assert set(gpu["power_w"]) == {None}
     assert set(gpu["utilization_percent"]) == {40.0}
-    assert list(gpu["not_measured"]) == ["power_w"]
+    assert set(gpu["not_measured"]) == {"power_w", *CHIP}
     assert "nvmlDeviceGetPowerUsage" in gpu["not_measured"]["power_w"]
 
 
@@ -463,7 +419,7 @@ def test_a_process_without_threads_to_spare_goes_on(monkeypatch: pytest.MonkeyPa
 
     sampler = GpuSampler()
     with monkeypatch.context() as patch:
-        patch.setattr(gpu_module.threading.Thread, "start", refuse)
+        patch.setattr(threading.Thread, "start", refuse)
         sampler.start(0.0)
     sampler.stop()
     assert sampler.snapshot() == ((), "no thread could be started: can't start new thread")
@@ -509,3 +465,17 @@ def test_what_cannot_be_resolved_is_not_guessed(setting: str) -> None:
     assert len(chosen) == 4
     assert remark is not None
     assert setting in remark
+
+
+@pytest.mark.parametrize(
+    ("setting", "indexes"), [("0", [2]), ("2,1", [1, 0]), ("GPU-aa10", [0]), ("MIG-known", [1]), ("0,5,1", [2])]
+)
+@pytest.mark.parametrize("order", ["PCI_BUS_ID", "FASTEST_FIRST"])
+def test_ordinals_count_along_the_pci_bus(setting: str, indexes: list[int], order: str) -> None:
+    """Where NVML lists GPUs in another order than the bus, CUDA's ordinals go by the bus; UUIDs need no order."""
+    places = [(0, 0x41, 0), (0, 0xC1, 0), (0, 0x01, 0)]
+    machine = [dataclasses.replace(gpu, pci_place=place) for gpu, place in zip(MACHINE, places)]
+    environ = {"CUDA_VISIBLE_DEVICES": setting, "CUDA_DEVICE_ORDER": order}
+    chosen, remark = select_visible_gpus(machine, environ, {"MIG-known": "GPU-aa20"}.get)
+    assert [gpu.index for gpu in chosen] == indexes
+    assert remark is None

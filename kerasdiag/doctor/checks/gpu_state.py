@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from kerasdiag.doctor.check import Answer, check, found, ok, unknown
 from kerasdiag.doctor.unseen_gpus import without_gpu
 from kerasdiag.doctor.wording import size
+from kerasdiag.environment.clock_reasons import POWER_LIMIT
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.gpus import GpuFacts, GpuState
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
 
-_POWER = "its power limit"
 # An idle GPU has its clocks and its PCIe link down, which is no fault.
 _BUSY_PERCENT = 10
 # Without any process a display and the driver hold a few hundred megabytes at most.
@@ -47,7 +47,7 @@ def throttled_gpu(environment: Environment) -> Answer:
     def look(gpu: GpuState) -> Finding | None:
         if not gpu.slow_reasons or not (gpu.utilization_percent or 0) >= _BUSY_PERCENT:
             return None
-        only_power = gpu.slow_reasons == (_POWER,)
+        only_power = gpu.slow_reasons == (POWER_LIMIT,)
         return _finding(
             "KD205",
             Severity.INFO if only_power else Severity.WARN,
