@@ -63,7 +63,7 @@ class ModelFront:
         deviation: Of the values that a Normalization layer before all computing was made for.
         first: Class of the first layer that computes on them; None where something unknown comes before it.
         normalizes: Whether any layer of the model normalizes, so that it learns on every scale.
-        is_trained: Whether that model came with weights of a training.
+        is_trained: Whether that model came with weights of a training, and has not trained since it was compiled.
         loss: Name of the loss, of a model with one.
         outputs: Values for each prediction.
         output_rank: Dimensions of its output, batch included.

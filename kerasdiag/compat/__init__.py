@@ -7,6 +7,7 @@ loaded them already, and they are taken from ``sys.modules``.
 from kerasdiag.compat.batches import is_end_of_input, queued_batches, ready_input, work_in_flight
 from kerasdiag.compat.cached_step import cached_step, own_train_function
 from kerasdiag.compat.datasets import operation_name, operations_of, why_not_iterate
+from kerasdiag.compat.graphs import has_own_train_step, input_layers, is_graph, is_sequential, loss_name, next_layers
 from kerasdiag.compat.inputs import (
     adds_prefetch,
     computes_on_accelerator,
@@ -74,13 +75,19 @@ __all__ = [
     "generator_floatx",
     "generator_loader",
     "graph_attribute",
+    "has_own_train_step",
     "hide_from_tracebacks",
+    "input_layers",
     "is_distributed",
     "is_end_of_input",
+    "is_graph",
     "is_keras_2",
     "is_keras_own_function",
+    "is_sequential",
     "keras_package",
+    "loss_name",
     "may_sample",
+    "next_layers",
     "one_step_function",
     "operation_name",
     "operations_of",
