@@ -55,7 +55,6 @@ class ModelFront:
     """What images meet first in a model, as far as that is known for certain.
 
     Attributes:
-        name: Name of the model that computes on them first, which may lie in another one.
         module: Module of keras.applications with its ``preprocess_input``, where it is a model from there that has no
             preprocessing of its own.
         factor: What Rescaling layers multiply the values with.
@@ -63,13 +62,13 @@ class ModelFront:
         deviation: Of the values that a Normalization layer before all computing was made for.
         first: Class of the first layer that computes on them; None where something unknown comes before it.
         normalizes: Whether any layer of the model normalizes, so that it learns on every scale.
-        is_trained: Whether that model came with weights of a training, and has not trained since it was compiled.
+        is_trained: Whether the model that computes on them first, which may lie in another one, came with
+            weights of a training, and has not trained since it was compiled.
         loss: Name of the loss, of a model with one.
         outputs: Values for each prediction.
         output_rank: Dimensions of its output, batch included.
     """
 
-    name: str = ""
     module: Optional[str] = None
     factor: float = 1.0
     offset: float = 0.0

@@ -127,7 +127,7 @@ def _twice_in_model(values: _Range, model: ModelFront) -> _Fault | None:
     """A Rescaling layer takes 0 to 255, and gets what was brought to 1 already, or preprocessed."""
     if not 1 / 300 <= model.factor <= 1 / 100:
         return None
-    layer = f"the model {model.name!r} multiplies them by {model.factor:.4g} itself"
+    layer = f"the model multiplies them by {model.factor:.4g} itself"
     severity = _severity(model)
     if values.low >= -3 and values.high <= 3:
         return _Fault("rescaled-twice", severity, f"{layer}: all images are nearly the same to it", _ONCE)
@@ -142,12 +142,12 @@ def _not_for_normalization(values: _Range, model: ModelFront) -> _Fault | None:
     if model.deviation is None:
         return None
     share = values.spread * abs(model.factor) / model.deviation
-    layer = f"the model {model.name!r} has a Normalization layer for values that vary by {model.deviation:.3g}"
+    layer = f"the model has a Normalization layer for values that vary by {model.deviation:.3g}"
     if share < 0.05:
         return _Fault("rescaled-twice", _severity(model), f"{layer}: all images are nearly the same to it", _ONCE)
     if share > 100:
         text = "Give adapt() the images as fit gets them: both rescaled, or both as they are."
-        return _Fault("not-rescaled", Severity.WARN, f"{layer}", text)
+        return _Fault("not-rescaled", Severity.WARN, layer, text)
     return None
 
 
@@ -174,7 +174,8 @@ def _not_for_application(values: _Range, model: ModelFront) -> _Fault | None:
     return _Fault(
         "not-preprocessed",
         _severity(model),
-        f"the model {model.name!r} expects {expects}" + (": so its weights were trained" if model.is_trained else ""),
+        f"this model of keras.applications ({family.module}) expects {expects}"
+        + (": so its weights were trained" if model.is_trained else ""),
         f"Apply keras.applications.{family.module}.preprocess_input to images from 0 to 255, in validation and prediction "
         "too; nothing else may rescale them." + ("" if model.is_trained else " Or divide them by 255."),
     )

@@ -27,9 +27,6 @@ def is_like_images(shape: Any) -> bool:
 
 def to_numpy(array: Any, most_values: int, most_rows: int) -> np.ndarray[Any, Any]:
     """Return the first rows of an array; at least one, and no more than these bounds allow."""
-    array = getattr(array, "values", array)
-    if isinstance(array, (tuple, list)):  # one part for each replica
-        array = array[0]
     rows = max(1, min(most_rows, most_values // max(1, math.prod(array.shape[1:]))))
     if hasattr(array, "detach"):  # torch
         array = array.detach()[:rows].cpu()
@@ -47,4 +44,5 @@ def _leaves(inputs: Any) -> list[Any]:
         return [leaf for part in inputs.values() for leaf in _leaves(part)]
     if isinstance(inputs, (tuple, list)):
         return [leaf for part in inputs for leaf in _leaves(part)]
-    return [inputs]
+    parts = getattr(inputs, "values", None)  # of a batch that a strategy has split: one for each replica
+    return _leaves(parts[0]) if isinstance(parts, tuple) and parts else [inputs]

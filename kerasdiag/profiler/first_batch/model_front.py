@@ -38,7 +38,7 @@ def front_of(model: Any) -> ModelFront:
         "normalizes": any("Norm" in type(layer).__name__ for layer in _all_layers(model)),
     }
     if not compat.has_own_train_step(model):  # which may well prepare the images
-        return ModelFront(str(model.name), **known)
+        return ModelFront(**known)
     return _follow(model, known)
 
 
@@ -57,12 +57,11 @@ def _follow(model: Any, known: dict[str, Any]) -> ModelFront:
         elif kind in _COMPUTE:
             family = family_of_layers([one.name for one in holder.layers])
             module = family.module if family is not None else None
-            name = str(holder.name)
             trained = _came_trained(holder) and not _has_updates(model)
-            return ModelFront(name, module, factor, offset, deviation, kind, is_trained=trained, **known)
+            return ModelFront(module, factor, offset, deviation, kind, is_trained=trained, **known)
         elif kind not in _KEEP_SCALE and kind != "Rescaling":
             break
-    return ModelFront(str(model.name), None, factor, offset, deviation, **known)
+    return ModelFront(None, factor, offset, deviation, **known)
 
 
 def _way(model: Any, nested: int = _NESTED) -> Iterator[tuple[Any, Any]]:
