@@ -63,7 +63,7 @@ FAMILIES = (
     ),
     Family(r"ResNet(?:50|101|152)V2", Scale.TF, layers=("conv1_conv", "conv2_block1_preact_bn"), module="resnet_v2"),
     Family(r"InceptionV3", Scale.TF, layers=("mixed0", "mixed1"), module="inception_v3"),
-    Family(r"InceptionResNetV2", Scale.TF, layers=("mixed_5b", "block35_1"), module="inception_resnet_v2"),
+    Family(r"InceptionResNetV2", Scale.TF, layers=("mixed_5b", "block35_1_mixed"), module="inception_resnet_v2"),
     Family(r"Xception", Scale.TF, layers=("block1_conv1", "block1_conv1_bn", "block2_sepconv1"), module="xception"),
     Family(r"MobileNet", Scale.TF, layers=("conv1", "conv_dw_1", "conv_pw_1"), module="mobilenet"),
     Family(r"MobileNetV2", Scale.TF, layers=("Conv1", "bn_Conv1", "expanded_conv_depthwise"), module="mobilenet_v2"),
