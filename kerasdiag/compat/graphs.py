@@ -18,7 +18,7 @@ def is_graph(model: Any) -> bool:
     return _has_base(model, "Functional") and own is not None and _is_of_keras(own)
 
 
-def has_own_train_step(model: Any) -> bool:
+def trains_as_keras_does(model: Any) -> bool:
     """Tell whether a model trains as Keras' own do: no subclass has a ``train_step``."""
     return _is_of_keras(next(base for base in type(model).__mro__ if "train_step" in vars(base)))
 

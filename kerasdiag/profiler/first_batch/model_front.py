@@ -37,7 +37,7 @@ def front_of(model: Any) -> ModelFront:
         "output_rank": len(outputs) if outputs else None,
         "normalizes": any("Norm" in type(layer).__name__ for layer in _all_layers(model)),
     }
-    if not compat.has_own_train_step(model):  # which may well prepare the images
+    if not compat.trains_as_keras_does(model):  # which may well prepare the images
         return ModelFront(**known)
     return _follow(model, known)
 
