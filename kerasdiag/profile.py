@@ -17,6 +17,7 @@ from typing import Any, Optional  # Optional: Python 3.9 cannot evaluate "X | No
 from kerasdiag import profile_json
 from kerasdiag.ceilings.value import Ceilings
 from kerasdiag.environment.window import MachineWindow
+from kerasdiag.first_batch import FirstBatch
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.stage_timing import InputStages
 from kerasdiag.step_times import CallbackTime, EpochTimes, StepTimes
@@ -125,8 +126,8 @@ class RunProfile:
         added_s_per_step: What profiling's bookkeeping added to each step, by its own measurement.
             Pulling the batch from Python instead of in the graph adds at most ``pull_overhead_s``;
             the graph would have had to pull it too.
-        verdicts_s: Seconds spent on verdicts while the training ran. They are not part of any
-            step period.
+        verdicts_s: Seconds spent on verdicts, and on the look at the first batch, while the training ran.
+            They are not part of any step period.
         validation_s: Seconds spent in validation inside the fit.
         gpus: One series per visible GPU.
         not_measured: What was not measured -> why.
@@ -140,6 +141,7 @@ class RunProfile:
         input_stages: What the stages of the training input cost, None where they were not taken apart.
         machine: What the machine did to this process during the fit, None where nobody looked.
         launch_s: What starting one step costs, however little it computes, in seconds; None where that was not measured.
+        first_batch: What the first batch held and what the model expects, None where nobody looked.
     """
 
     kerasdiag_version: str = ""
@@ -170,6 +172,7 @@ class RunProfile:
     ceilings: Optional[Ceilings] = field(default=None, metadata=profile_json.ADDED_LATER)
     input_stages: Optional[InputStages] = field(default=None, metadata=profile_json.ADDED_LATER)
     machine: Optional[MachineWindow] = field(default=None, metadata=profile_json.ADDED_LATER)
+    first_batch: Optional[FirstBatch] = field(default=None, metadata=profile_json.ADDED_LATER)
 
     @property
     def unmeasured_steps(self) -> int:

@@ -28,6 +28,7 @@ LAYERS = (
     (
         "profile",
         "step_times",
+        "first_batch",
         "profile_json",
         "input_identity",
         "spec",
@@ -36,7 +37,7 @@ LAYERS = (
         "environment",
         "findings",
     ),
-    ("version_facts",),
+    ("version_facts", "applications"),
     ("errors", "compat", "fit_call", "random_streams", "texts", "write_text"),
 )
 INDEPENDENT = ("profiler", "doctor", "repair")

@@ -7,6 +7,7 @@ loaded them already, and they are taken from ``sys.modules``.
 from kerasdiag.compat.batches import is_end_of_input, queued_batches, ready_input, work_in_flight
 from kerasdiag.compat.cached_step import cached_step, own_train_function
 from kerasdiag.compat.datasets import operation_name, operations_of, why_not_iterate
+from kerasdiag.compat.graphs import input_layers, is_graph, is_sequential, loss_name, next_layers, trains_as_keras_does
 from kerasdiag.compat.inputs import (
     adds_prefetch,
     computes_on_accelerator,
@@ -75,12 +76,17 @@ __all__ = [
     "generator_loader",
     "graph_attribute",
     "hide_from_tracebacks",
+    "input_layers",
     "is_distributed",
     "is_end_of_input",
+    "is_graph",
     "is_keras_2",
     "is_keras_own_function",
+    "is_sequential",
     "keras_package",
+    "loss_name",
     "may_sample",
+    "next_layers",
     "one_step_function",
     "operation_name",
     "operations_of",
@@ -92,6 +98,7 @@ __all__ = [
     "step_access",
     "step_marker",
     "steps_of_execution",
+    "trains_as_keras_does",
     "use_workers",
     "version_matches",
     "was_traced_before",

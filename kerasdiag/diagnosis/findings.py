@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Optional
 
 from kerasdiag.diagnosis.estimates import Estimate, ratio
+from kerasdiag.diagnosis.first_batch import first_batch_findings
 from kerasdiag.diagnosis.gpu_findings import gpu_shared, gpu_throttled
 from kerasdiag.diagnosis.stages import slowest_stage
 from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS, PARTLY_INPUT_BOUND_FRACTION
@@ -30,7 +31,7 @@ def run_findings(profile: RunProfile, estimates: Estimates) -> tuple[Finding, ..
         estimates: The numbers of its diagnosis, by name.
     """
     found = [one for find in RUN_FINDINGS if (one := find(profile, estimates)) is not None]
-    return (*found, *_remarks(profile), *_missing(profile))
+    return (*found, *first_batch_findings(profile), *_remarks(profile), *_missing(profile))
 
 
 def unequal_epochs(profile: RunProfile, estimates: Estimates) -> Finding | None:

@@ -18,12 +18,15 @@ from kerasdiag.diagnosis import PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.environment.cores import usable_cores
 from kerasdiag.environment.process_rank import process_rank
 from kerasdiag.environment.window import MachineWindow, WindowWatch
+from kerasdiag.first_batch import FirstBatch, ModelFront
 from kerasdiag.fit_call import FitCall, find_fit_call
 from kerasdiag.input_identity import InputIdentity, identify_input
 from kerasdiag.profile import RunProfile
 from kerasdiag.profiler.both_ceilings import measure_ceilings
 from kerasdiag.profiler.data_probe.probe import StepProbe
 from kerasdiag.profiler.differences import known_differences
+from kerasdiag.profiler.first_batch.look import look_at
+from kerasdiag.profiler.first_batch.model_front import front_of
 from kerasdiag.profiler.gpu import GpuSampler
 from kerasdiag.profiler.input_stages.blame import StageBlame
 from kerasdiag.profiler.recorder import StepRecorder
@@ -71,6 +74,7 @@ class FitMeasurement:
         self._ceilings: Ceilings | None = None
         self._validation_s = 0.0
         self._verdicts_s = 0.0
+        self._first_batch: FirstBatch | None = None
         self._validation_began_s: float | None = None
         self._not_measured: dict[str, str] = {}
         self._remarks: list[str] = []
@@ -222,6 +226,7 @@ class FitMeasurement:
             launch_s=probe.launch_s if probe is not None else None,
             ceilings=self._ceilings,
             input_stages=self._blame.stages(),
+            first_batch=self._first_batch,
             machine=self._machine or self._window.look(),
             verdicts_s=self._verdicts_s,
             validation_s=self._validation_s,
@@ -286,6 +291,16 @@ class FitMeasurement:
             return StageBlame(None, "", None)
         return StageBlame(fit.arguments.get("x"), identity.kind, compat.queued_batches(fit))
 
+    def _look_out_for_first_batch(self, model: Any, probe: StepProbe) -> None:
+        """Find out what the model expects, now: JAX takes the variables out of it while it trains."""
+        front = front_of(model)
+        probe.on_first_batch.append(lambda batch: self._guard("first_batch", lambda: self._look_at(batch, front)))
+
+    def _look_at(self, batch: Any, front: ModelFront) -> None:
+        began_s = self._clock()
+        self._first_batch = look_at(batch, front)
+        self._verdicts_s += self._clock() - began_s
+
     def _attach(self, model: Any, fit: FitCall | None) -> None:
         """Find out how this fit's wait can be measured, and begin; or record why not."""
         if fit is None:
@@ -304,6 +319,7 @@ class FitMeasurement:
         probe.recorders.append(self.recorder)
         if self._wants_ceilings:
             probe.keep_a_batch()
+        self._guard("first_batch", lambda: self._look_out_for_first_batch(model, probe))
         if self._blame.has_queue:
             probe.before_pull = self._blame.count_queue
         probe.callbacks.on_epoch_hook.append(self.recorder.epochs.add_callback)

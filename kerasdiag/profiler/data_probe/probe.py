@@ -37,6 +37,7 @@ class StepProbe:
         compile_s: Seconds in which functions were traced or compiled outside of steps.
         launch_s: Seconds that starting a step costs, None where that was not measured.
         before_pull: Called before each batch is asked for, at the end of everything else.
+        on_first_batch: Called with the first batch, before its step. Must not raise.
         on_step_end: Called after each step, when all callbacks have run.
         on_failure: Called with a reason if the probe has to give up; training then goes on alone.
         on_exception: Called with the exception that a step or a callback raised, before it goes on
@@ -54,6 +55,8 @@ class StepProbe:
         self.clock = clock
         self.recorders: list[StepRecorder] = []
         self.before_pull: Callable[[], None] | None = None
+        self.on_first_batch: list[Callable[[Any], None]] = []
+        self._shown_s = 0.0
         self.on_step_end: list[Callable[[], None]] = []
         self.on_failure: list[Callable[[str], None]] = []
         self.on_exception: list[Callable[[BaseException], None]] = []
@@ -131,6 +134,7 @@ class StepProbe:
     def _drop_listeners(self) -> None:
         # They refer to the callback, and so to the model: no cycle is left behind.
         self.recorders, self.on_step_end, self.on_failure, self.on_exception = [], [], [], []
+        self.on_first_batch = []
         self.before_pull = None
 
     def record(
@@ -139,8 +143,21 @@ class StepProbe:
         """Keep the marks of a step, for every profiler."""
         for recorder in self.recorders:
             recorder.add_step(start_s, ready_s, end_s, hidden_wait_s=hidden_wait_s, compiled=compiled)
+        if self._shown_s:
+            self.exclude(self._shown_s)
+            self._shown_s = 0.0
         self.steps += 1
         self.bookkeeping_s += self.clock() - end_s
+
+    def show(self, batch: Any) -> None:
+        """Show a batch, before its step, to those who wait for the first; the time is nobody's."""
+        if not self.on_first_batch:
+            return
+        waiting, self.on_first_batch = self.on_first_batch, []
+        began_s = self.clock()
+        for look in waiting:
+            look(batch)
+        self._shown_s = self.clock() - began_s
 
     def skip(self, start_s: float) -> None:
         """Note a step that is not measured."""

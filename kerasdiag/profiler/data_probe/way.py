@@ -23,6 +23,9 @@ class Recording(Protocol):
     ) -> None:
         """Keep the marks of a step: when it asked for its batch, had it, and returned."""
 
+    def show(self, batch: Any) -> None:
+        """Show a batch, before its step, to those who wait for the first."""
+
     def skip(self, start_s: float) -> None:
         """Note a step that is not measured."""
 
@@ -86,7 +89,8 @@ class Way(ABC):
         self._probe.stop_recording(f"the cost of pulling a batch could not be measured ({say(fault)})")
 
     def _keep(self, batch: Any) -> None:
-        """Keep a batch of the training, if one is wanted: the second one, for a first one may be the last."""
+        """Show the first batch, and keep one if that is wanted: the second one, for a first one may be the last."""
+        self._probe.show(batch)
         if self.keeps_batch and (self.kept_batch is None or self._probe.steps == 1):
             self.kept_batch = batch
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
+from kerasdiag.applications import Scale, family_of_builder
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
@@ -20,16 +20,6 @@ from kerasdiag.doctor.lint.values import UNKNOWN, Call, Dataset, Instance, Items
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
-# Read in the sources of Keras 2.10, 2.15 and 3.15: EfficientNet always rescales; the others have the argument
-# include_preprocessing, which is True unless given. RegNet and ResNetRS are in Keras 2 only.
-_ALWAYS = re.compile(r"EfficientNetB[0-7]$")
-_BY_DEFAULT = re.compile(r"(EfficientNetV2\w+|MobileNetV3\w+|ConvNeXt\w+|RegNet[XY]\w+|ResNetRS\d+)$")
-# Their first layers: Rescaling(1/255), Rescaling(1/128 or 1/127.5, offset=-1), Normalization(mean=123.7 ...).
-_DOES = (
-    (re.compile(r"EfficientNet(?:B|V2B)|RegNet|ResNetRS"), "divides them by 255 itself"),
-    (re.compile(r"EfficientNetV2|MobileNetV3"), "brings 0 to 255 to -1 to 1 itself"),
-    (re.compile(r"ConvNeXt"), "normalizes 0 to 255 itself"),
-)
 _SMALL = 1 / 100  # 1/255, 1/127.5 and the like: the model expects 0 to 255
 _INPUT = Literal("the input of the model")
 _REFERENCES = ("https://keras.io/api/applications/efficientnet/", "https://keras.io/api/applications/mobilenet/")
@@ -81,7 +71,8 @@ def _rule(subject: Subject) -> Iterator[Hit]:
 
 def _hit(base: Base, node: ast.AST, what: str, code: tuple[str, ...] = ()) -> Hit:
     name = base.call.method
-    itself = next(does for names, does in _DOES if names.match(name))
+    family = family_of_builder(name)
+    itself = family.does if family is not None else "rescales them itself"
     return Hit(
         node=node,
         severity=Severity.INFO if base.call.argument("weights", 1) == Literal(None) else Severity.ERROR,
@@ -96,10 +87,13 @@ def _hit(base: Base, node: ast.AST, what: str, code: tuple[str, ...] = ()) -> Hi
 
 
 def _rescales(call: Call) -> bool:
-    if _ALWAYS.match(call.method):
+    family = family_of_builder(call.method)
+    if family is None or family.scale is not Scale.PIXELS:
+        return False
+    if not family.is_optional:
         return True
     own = call.argument("include_preprocessing")
-    return bool(_BY_DEFAULT.match(call.method)) and (own is None or own == Literal(True)) and not call.is_open
+    return (own is None or own == Literal(True)) and not call.is_open
 
 
 def _way_to(record: Record, base: Base) -> Trail:

@@ -1,0 +1,223 @@
+"""Images that are broken, or not on the scale that their model expects."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kerasdiag.applications import Scale, family_of_module
+from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
+from kerasdiag.first_batch import FirstBatch, ImageFacts, ModelFront
+from kerasdiag.profile import RunProfile
+
+CONSTANT_FRACTION = 0.25  # below it: a black frame, an empty slice, as every dataset may have some
+# Fewer different values: masks, drawings, or images so dark that they look as if rescaled twice.
+LEAST_LEVELS = 17
+_WHITE = 255.0
+_CAFFE_MEANS = (103.939, 123.68)  # least and greatest of three
+_CAFFE_HIGH = _WHITE - _CAFFE_MEANS[0]
+# What images divided by 255, or brought to -1 to 1, become when they are preprocessed once more.
+_TWICE = (
+    ("tf", -1.0085, -0.991),
+    ("torch", -2.14, -1.78),
+    ("caffe", -_CAFFE_MEANS[1] - 1.05, -_CAFFE_MEANS[0] + 1.05),
+)
+
+
+class _Range(NamedTuple):
+    low: float
+    high: float
+
+    @property
+    def spread(self) -> float:
+        return self.high - self.low
+
+
+class _Fault(NamedTuple):
+    code: str
+    severity: Severity
+    what: str
+    remedy: str
+
+
+def broken_images(profile: RunProfile) -> Finding | None:
+    """NaN or Inf in images, or images of one value."""
+    images = profile.first_batch.images if profile.first_batch is not None else None
+    if images is None:
+        return None
+    of_them = f"{{}} of the first {images.count} images of the first batch"
+    if images.not_finite:
+        return Finding(
+            "nan-images",
+            Severity.ERROR,
+            f"{of_them.format(images.not_finite)} hold NaN or Inf; the rest is {_words(_range(images))}: one such image "
+            "makes loss and weights NaN.",
+            (_evidence(images),),
+            Remedy(
+                "Look for a division by zero (by the greatest value, or the deviation, of a constant image), or a damaged "
+                "file; tf.debugging.check_numerics or np.isfinite in the pipeline finds the image."
+            ),
+            {"not_finite": images.not_finite},
+        )
+    if images.count < 2 or images.constant < CONSTANT_FRACTION * images.count:
+        return None
+    is_every = images.constant == images.count
+    return Finding(
+        "constant-images",
+        Severity.WARN if is_every else Severity.INFO,
+        f"{of_them.format(images.constant)} have one value in every pixel ({_words(_range(images))} in all): nothing can "
+        "be learned from them.",
+        (_evidence(images),),
+        Remedy("Look at them as the model gets them: a wrong file, a crop beside the object, a cast that cuts off."),
+        {"constant": images.constant, "images": images.count},
+    )
+
+
+def wrong_range(profile: RunProfile) -> Finding | None:
+    """Images on another scale than the model expects."""
+    first = profile.first_batch
+    if first is None or first.images is None:
+        return None
+    images = first.images
+    if images.not_finite or images.constant == images.count or images.levels < LEAST_LEVELS:
+        return None
+    fault = _fault(first, _range(images))
+    if fault is None:
+        return None
+    values = _range(images)
+    return Finding(
+        fault.code,
+        fault.severity,
+        f"The images of the first batch are {_words(values)}, and {fault.what}.",
+        (_evidence(images),),
+        Remedy(fault.remedy),
+        {"low": values.low, "high": values.high},
+    )
+
+
+def _fault(first: FirstBatch, values: _Range) -> _Fault | None:
+    model = first.model
+    return (
+        _twice_before(values)
+        or _twice_in_model(values, model)
+        or _not_for_normalization(values, model)
+        or (_not_for_application(_after_rescaling(values, model), model) if model.module else None)
+        or _plain_model(values, model)
+    )
+
+
+_ONCE = "Rescale once: in the data or in a layer of the model, for training, validation and prediction alike."
+
+
+def _twice_before(values: _Range) -> _Fault | None:
+    """Whatever the model: nobody means values like these."""
+    is_by_255 = values.low >= 0 and 0.6 <= values.high * _WHITE <= 1.01
+    mode = next((name for name, low, high in _TWICE if low <= values.low and values.high <= high), None)
+    if not is_by_255 and mode is None:
+        return None
+    how = (
+        "that is what dividing twice by 255 gives: all images are nearly the same black"
+        if is_by_255
+        else f"that is what preprocess_input (mode {mode!r}) gives for images that were rescaled before: all are nearly "
+        "the same"
+    )
+    return _Fault("rescaled-twice", Severity.WARN, how, _ONCE)
+
+
+def _twice_in_model(values: _Range, model: ModelFront) -> _Fault | None:
+    """A Rescaling layer takes 0 to 255, and gets what was brought to 1 already, or preprocessed."""
+    if not 1 / 300 <= model.factor <= 1 / 100:
+        return None
+    layer = f"the model multiplies them by {model.factor:.4g} itself"
+    severity = _severity(model)
+    if values.low >= -3 and values.high <= 3:
+        return _Fault("rescaled-twice", severity, f"{layer}: all images are nearly the same to it", _ONCE)
+    if _is_caffe(values):
+        text = "Hand the model the images as they are, 0 to 255: this preprocess_input is that of another model."
+        return _Fault("wrong-preprocessing", severity, f"{layer}, from 0 to 255; their mean is taken out already", text)
+    return None
+
+
+def _not_for_normalization(values: _Range, model: ModelFront) -> _Fault | None:
+    """A Normalization layer knows how much the values vary that it was made for."""
+    if model.deviation is None:
+        return None
+    share = values.spread * abs(model.factor) / model.deviation
+    layer = f"the model has a Normalization layer for values that vary by {model.deviation:.3g}"
+    if share < 0.05:
+        return _Fault("rescaled-twice", _severity(model), f"{layer}: all images are nearly the same to it", _ONCE)
+    if share > 100:
+        text = "Give adapt() the images as fit gets them: both rescaled, or both as they are."
+        return _Fault("not-rescaled", Severity.WARN, layer, text)
+    return None
+
+
+def _not_for_application(values: _Range, model: ModelFront) -> _Fault | None:
+    """A model of keras.applications that leaves preprocessing to its user."""
+    family = family_of_module(model.module or "")
+    if family is None:
+        return None
+    is_raw = values.low >= -1 and values.high > _CAFFE_HIGH + 1
+    is_to_one = 0 <= values.low < 0.02 and 0.5 < values.high <= 1.001
+    if family.scale is Scale.CAFFE:
+        # Without weights of a training it learns on the scale that it gets.
+        is_small = values.low >= -3 and values.high <= 3
+        is_wrong = model.is_trained and (is_raw or is_small)
+    else:
+        is_wrong = is_raw or (model.is_trained and is_to_one)
+    if not is_wrong:
+        return None
+    expects = {
+        Scale.CAFFE: f"{-_CAFFE_MEANS[1]:.0f} to {_CAFFE_HIGH:.0f}, the mean of ImageNet taken out of 0 to 255",
+        Scale.TF: "-1 to 1",
+        Scale.TORCH: "-2.1 to 2.6, mean and deviation of ImageNet taken out of 0 to 1",
+    }[family.scale]
+    return _Fault(
+        "not-preprocessed",
+        _severity(model),
+        f"this model of keras.applications ({family.module}) expects {expects}"
+        + (": so its weights were trained" if model.is_trained else ""),
+        f"Apply keras.applications.{family.module}.preprocess_input to images from 0 to 255, in validation and prediction "
+        "too; nothing else may rescale them." + ("" if model.is_trained else " Or divide them by 255."),
+    )
+
+
+def _plain_model(values: _Range, model: ModelFront) -> _Fault | None:
+    """Nothing in the model takes 0 to 255 down to what its fresh weights are made for."""
+    if model.module or model.first is None or model.normalizes or model.is_trained or model.factor != 1 or model.offset:
+        return None
+    if values.low < 0 or not 100 < values.high <= _WHITE + 0.5:
+        return None
+    return _Fault(
+        "not-rescaled",
+        Severity.INFO,
+        "nothing in the model rescales or normalizes them: fresh weights are made for values near 1, and such a model "
+        "learns slowly or not at all",
+        "Put keras.layers.Rescaling(1 / 255) first in the model, or divide by 255 in the data.",
+    )
+
+
+def _severity(model: ModelFront) -> Severity:
+    """Fresh weights may still learn something; those of a training are lost."""
+    return Severity.ERROR if model.is_trained else Severity.INFO
+
+
+def _is_caffe(values: _Range) -> bool:
+    return -_CAFFE_MEANS[1] - 1 <= values.low <= -90 and 0 < values.high <= _CAFFE_HIGH + 1
+
+
+def _after_rescaling(values: _Range, model: ModelFront) -> _Range:
+    ends = [value * model.factor + model.offset for value in values]
+    return _Range(min(ends), max(ends))
+
+
+def _range(images: ImageFacts) -> _Range:
+    return _Range(images.low or 0.0, images.high or 0.0)
+
+
+def _words(values: _Range) -> str:
+    return f"from {values.low:.4g} to {values.high:.4g}"
+
+
+def _evidence(images: ImageFacts) -> Evidence:
+    text = f"first {images.count} images of a batch of shape {images.shape}, {images.dtype}: {_words(_range(images))}"
+    return Evidence(text, Provenance.MEASURED)

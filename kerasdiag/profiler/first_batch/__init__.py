@@ -1,0 +1,1 @@
+"""Looks at the first batch of a training and at what its model expects, without touching either."""
