@@ -10,7 +10,7 @@ from trainings import Batches, are_equal, dataset, fit_arguments, image_iterator
 
 from kerasdiag import BottleneckProfiler
 
-pytestmark = [pytest.mark.keras, pytest.mark.backends]
+pytestmark = [pytest.mark.keras, pytest.mark.backends, pytest.mark.thorough]
 
 STEPS = 32
 

@@ -28,6 +28,7 @@ from kerasdiag import BottleneckProfiler
 
 pytestmark = pytest.mark.keras
 
+OTHER_MODES = [{"run_eagerly": True}, {"jit_compile": True, "dropout": False}]
 METHODS = {"tensorflow": "one-step-function", "jax": "timed-iterator", "torch": "gap"}
 
 
@@ -184,7 +185,7 @@ def test_input_that_ends_is_counted_right_and_said(kind):
     assert Version("2.11") <= KERAS_VERSION or not said
 
 
-@pytest.mark.parametrize("how", [{"run_eagerly": True}, {"jit_compile": True, "dropout": False}])
+@pytest.mark.parametrize("how", OTHER_MODES)
 def test_input_that_ends_is_no_difference_without_a_graph(how):
     """Eager and XLA steps do not run without a batch: nothing differs, and nothing is said."""
     profiler = assert_unchanged("tf-data of unknown length", epochs=1, **how)
@@ -214,7 +215,7 @@ def test_xla_with_dropout_is_said_to_be_unrepeatable():
     assert any("unrepeatable" in remark for remark in profiler.profile.remarks)
 
 
-@pytest.mark.parametrize("how", [{}, {"run_eagerly": True}, {"jit_compile": True, "dropout": False}])
+@pytest.mark.parametrize("how", [{}, *(pytest.param(how, marks=pytest.mark.thorough) for how in OTHER_MODES)])
 @pytest.mark.parametrize("executions", [3, 4, 7])
 def test_several_steps_per_execution(executions, how):
     """Whole executions, and a partial last one of 1 or 2 steps: every step is measured, and every number is the same.

@@ -15,7 +15,7 @@ from kerasdiag.diagnosis import diagnose
 from kerasdiag.errors import EvidenceError
 from kerasdiag.input_identity import identify_input
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.thorough]
 
 SIZE = (24, 24)
 
