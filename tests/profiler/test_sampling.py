@@ -9,6 +9,7 @@ from keras_api import TRAINS_WITH_PYTHON_FUNCTION, keras, tf
 from trainings import are_equal, make_arrays, make_model, outcome
 
 from kerasdiag import BottleneckProfiler, compat
+from kerasdiag.profiler.data_probe import sampling
 from kerasdiag.profiler.data_probe.sampling import BLOCK_STEPS, FULLY_MEASURED_STEPS, ONE_BLOCK_IN, Sampling
 from kerasdiag.report.terminal import render
 
@@ -17,9 +18,9 @@ EPOCHS = 8
 
 
 def sampling_that_is_on():
-    sampling = Sampling(allowed=True)
-    sampling.consider(FULLY_MEASURED_STEPS, cost_s=0.02, step_s=1.0)
-    return sampling
+    one = Sampling(allowed=True)
+    one.consider(FULLY_MEASURED_STEPS, cost_s=0.02, step_s=1.0)
+    return one
 
 
 @pytest.mark.parametrize(
@@ -28,23 +29,23 @@ def sampling_that_is_on():
 )
 def test_it_begins_where_a_step_costs_over_one_percent(allowed, steps, cost_s, is_on):
     """Not before there can be a verdict, and never where it would change the training."""
-    sampling = Sampling(allowed=allowed)
-    sampling.consider(steps, cost_s, step_s=1.0)
-    assert sampling.is_on is is_on
+    one = Sampling(allowed=allowed)
+    one.consider(steps, cost_s, step_s=1.0)
+    assert one.is_on is is_on
 
 
 @pytest.mark.parametrize("execution", [1, 4, 7, 50])
 def test_one_step_in_ten_is_measured_in_blocks_of_neighbours(execution):
     """Blocks, for a loader with several workers delivers in bursts."""
-    sampling = sampling_that_is_on()
-    wanted = [sampling.wants(execution) for _ in range(8000 // execution)]
+    one = sampling_that_is_on()
+    wanted = [one.wants(execution) for _ in range(8000 // execution)]
     assert sum(wanted) / len(wanted) == pytest.approx(1 / ONE_BLOCK_IN, abs=0.02)
     starts = sum(not before and now for before, now in zip([False, *wanted], wanted))
     assert sum(wanted) / starts >= math.floor(max(BLOCK_STEPS, execution) / execution)
 
 
 def train(execution, callbacks=()):
-    """Many steps of almost no work: measuring them costs far more than 1 %."""
+    """Many steps of almost no work."""
     x, y = make_arrays(EPOCH_STEPS * 8)
     model = make_model(steps_per_execution=execution)
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
@@ -54,10 +55,11 @@ def train(execution, callbacks=()):
 
 @pytest.mark.keras
 @pytest.mark.parametrize("execution", [1, 7])
-def test_a_sampled_training_is_unchanged_and_all_its_steps_are_counted(execution):
+def test_a_sampled_training_is_unchanged_and_all_its_steps_are_counted(execution, monkeypatch):
     """7 does not divide an epoch: the partial execution at its end is measured, for nothing else can count its steps."""
     if TRAINS_WITH_PYTHON_FUNCTION:
         pytest.skip("sampling is of Keras 3 only")
+    monkeypatch.setattr(sampling, "MOST_COST_FRACTION", 0.0)  # on a busy machine a step may take 100 times its cost
     plain = train(execution)
     assert are_equal(plain, train(execution)), "two plain runs differ: this case proves nothing"
     profiler = BottleneckProfiler(report=None)
@@ -67,7 +69,7 @@ def test_a_sampled_training_is_unchanged_and_all_its_steps_are_counted(execution
     assert FULLY_MEASURED_STEPS <= profile.steps.num_steps <= EPOCH_STEPS * EPOCHS / 2
     assert profile.unmeasured_steps == EPOCH_STEPS * EPOCHS - profile.steps.num_steps
     assert f"{profile.unmeasured_steps:,} not measured" in " ".join(render(profiler.diagnosis).split())
-    assert not [finding for finding in profiler.diagnosis.findings if "epoch" in finding.message]
+    assert not [finding for finding in profiler.diagnosis.findings if finding.code == "unequal-epochs"]
 
 
 @pytest.mark.keras
