@@ -147,6 +147,17 @@ def test_time_is_spent_once():
     assert spent.callbacks_s == pytest.approx(100 * 0.01 + 1.0)
 
 
+def test_steps_that_were_not_measured_took_their_time_too():
+    """Like those that were, warm-up apart: 105 steps of 100 ms, of which 55 were measured after the warm-up."""
+    profile = make_profile(0.04, 0.05, 60, callbacks_s=0.01)
+    epochs = dataclasses.replace(make_epochs(profile.steps, boundary_s=2.0), steps=(105,))
+    profile = dataclasses.replace(profile, epochs=epochs, compile_s=3.0)
+    spent = diagnose(profile).time_spent
+    assert profile.unmeasured_steps == 45
+    assert spent.total_s == pytest.approx(105 * 0.1 + 2.0 + 3.0)
+    assert (spent.data_wait_s, spent.step_s, spent.callbacks_s) == pytest.approx((105 * 0.04, 105 * 0.05, 105 * 0.01))
+
+
 def test_callbacks_between_epochs_count():
     """A checkpoint that takes as long as its epoch makes a training callback-bound; validation does not."""
     profile = make_profile(0.0, 0.1, 100, epochs=2)

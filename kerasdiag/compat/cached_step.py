@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kerasdiag.compat.models import backend_name, is_keras_2
+from kerasdiag.compat.models import backend_name, is_keras_2, layers_of
 from kerasdiag.compat.step_access import StepAccess
 from kerasdiag.compat.step_functions import one_step_function
 
@@ -130,9 +130,7 @@ def _draws_random_numbers(step: Any) -> bool:
 
 def _layer_seeds(model: Any) -> list[tuple[Any, Any]]:
     """Where Keras 2 counts the seeds of a layer's operations, while it traces them."""
-    layers = getattr(model, "_flatten_layers", None)
-    found: list[Any] = list(layers()) if callable(layers) else []
-    generators = [getattr(layer, "_random_generator", None) for layer in found]
+    generators = [getattr(layer, "_random_generator", None) for layer in layers_of(model)]
     return [(one, one._seed) for one in generators if one is not None and hasattr(one, "_seed")]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerasdiag.compat.models import is_of_keras
+
 # Any stands for foreign objects throughout: models and layers of whichever Keras runs.
 
 
@@ -15,12 +17,12 @@ def is_sequential(model: Any) -> bool:
 def is_graph(model: Any) -> bool:
     """Tell whether the layers of a model and their order are known: no subclass with a ``call`` of its own."""
     own = next((base for base in type(model).__mro__ if "call" in vars(base)), None)
-    return _has_base(model, "Functional") and own is not None and _is_of_keras(own)
+    return _has_base(model, "Functional") and own is not None and is_of_keras(own)
 
 
 def trains_as_keras_does(model: Any) -> bool:
     """Tell whether a model trains as Keras' own do: no subclass has a ``train_step``."""
-    return _is_of_keras(next(base for base in type(model).__mro__ if "train_step" in vars(base)))
+    return is_of_keras(next(base for base in type(model).__mro__ if "train_step" in vars(base)))
 
 
 def input_layers(model: Any) -> list[Any]:
@@ -48,15 +50,11 @@ def loss_name(model: Any) -> str | None:
         loss = loss[0]
     if isinstance(loss, str):
         return loss
-    is_own = _is_of_keras(loss if hasattr(loss, "__name__") else type(loss))  # somebody's may do anything
+    is_own = is_of_keras(loss if hasattr(loss, "__name__") else type(loss))  # somebody's may do anything
     name = getattr(loss, "__name__", None) or getattr(loss, "name", None)
     ignores = (getattr(loss, "ignore_class", None), getattr(loss, "_fn_kwargs", {}).get("ignore_class"))
     return name if is_own and ignores == (None, None) and isinstance(name, str) else None
 
 
 def _has_base(model: Any, name: str) -> bool:
-    return any(base.__name__ == name and _is_of_keras(base) for base in type(model).__mro__)
-
-
-def _is_of_keras(base: Any) -> bool:
-    return str(base.__module__).split(".")[0] in ("keras", "tf_keras")
+    return any(base.__name__ == name and is_of_keras(base) for base in type(model).__mro__)

@@ -64,6 +64,17 @@ def software_versions(model: Any) -> dict[str, str]:
     return versions
 
 
+def is_of_keras(thing: Any) -> bool:
+    """Tell whether a class or function is Keras' own."""
+    return str(thing.__module__).split(".")[0] in ("keras", "tf_keras")
+
+
+def layers_of(model: Any) -> list[Any]:
+    """Return all layers of a model, those of models within it too."""
+    flatten = getattr(model, "_flatten_layers", None)
+    return list(flatten() if callable(flatten) else getattr(model, "layers", ()))
+
+
 def is_keras_2(model: Any) -> bool:
     """Tell whether the model is of Keras 2 or ``tf_keras``."""
     package = keras_package(model)
@@ -104,10 +115,7 @@ def counts_one_update_too_many(model: Any) -> bool:
 
 def writes_checkpoints(callback: Any) -> bool:
     """Tell whether a callback is one of Keras' own that keep the model on the disk, or made from one."""
-    return any(
-        base.__name__ in CHECKPOINT_CALLBACKS and base.__module__.split(".")[0] in ("keras", "tf_keras")
-        for base in type(callback).__mro__
-    )
+    return any(base.__name__ in CHECKPOINT_CALLBACKS and is_of_keras(base) for base in type(callback).__mro__)
 
 
 def hide_from_tracebacks(*paths: str) -> None:

@@ -29,9 +29,7 @@ def known_differences(model: Any) -> list[str]:
 
 def has_random_layers(model: Any) -> bool:
     """Tell whether the model has layers that draw random numbers while training."""
-    layers = getattr(model, "_flatten_layers", None)
-    found = layers() if callable(layers) else getattr(model, "layers", ())
     return any(
         "Dropout" in type(layer).__name__ or "Random" in type(layer).__name__ or "Noise" in type(layer).__name__
-        for layer in found
+        for layer in compat.layers_of(model)
     )

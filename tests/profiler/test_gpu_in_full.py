@@ -10,6 +10,7 @@ import pytest
 from scripted_driver import run, with_driver
 
 from kerasdiag.environment.visible_gpus import FUNCTION_NOT_FOUND
+from kerasdiag.profiler.gpu.ring_buffer import RingBuffer
 from kerasdiag.profiler.gpu.sharing import ProcessNumbers, Sharing
 
 SAMPLE = "sample(); sampler.stop()"
@@ -34,6 +35,15 @@ sampler.stop()
     assert min(from_ring) >= 50
     assert gpu["utilization_percent"].count(0.0) >= 5
     assert gpu["not_measured"] == {}
+
+
+def test_a_driver_that_repeats_itself_counts_once() -> None:
+    """One that also returns the newest sample that its reader has had."""
+    samples = [SimpleNamespace(timeStamp=stamp, sampleValue=SimpleNamespace(uiVal=10 * stamp)) for stamp in (1, 2, 3)]
+    told = iter([samples[:2], samples[1:], samples[2:]])
+    driver = SimpleNamespace(nvmlDeviceGetSamples=lambda gpu, kind, since: (1, next(told)))
+    ring = RingBuffer()
+    assert [ring.read(driver, None)[0] for _ in range(3)] == [[10.0, 20.0], [30.0], []]
 
 
 @with_driver

@@ -72,11 +72,9 @@ class TensorFlowStep(Way):
             one_step = self._one_step
             assert one_step is not None, "made just now"
         count = compat.steps_of_execution(self._model) if self._several else 1
-        if self._may_be_partial(count):
+        if self._may_be_partial(count) or self.sampling.wants(count):
             return self._run_measured(one_step, iterator, count)
-        if not self.sampling.wants(count):
-            return self._run_unmeasured(train_function, one_step, iterator, count)
-        return self._run_measured(one_step, iterator, count)
+        return self._run_unmeasured(train_function, one_step, iterator, count)
 
     def _may_be_partial(self, count: int) -> bool:
         """Whether the input may end within this execution: only step by step can its steps be counted."""

@@ -35,7 +35,7 @@ def front_of(model: Any) -> ModelFront:
         "loss": compat.loss_name(model),
         "outputs": outputs[-1] if outputs and isinstance(outputs[-1], int) else None,
         "output_rank": len(outputs) if outputs else None,
-        "normalizes": any("Norm" in type(layer).__name__ for layer in _all_layers(model)),
+        "normalizes": any("Norm" in type(layer).__name__ for layer in compat.layers_of(model)),
     }
     if not compat.trains_as_keras_does(model):  # which may well prepare the images
         return ModelFront(**known)
@@ -47,7 +47,7 @@ def _follow(model: Any, known: dict[str, Any]) -> ModelFront:
     factor, offset, deviation = 1.0, 0.0, None
     for holder, layer in _way(model):
         kind = type(layer).__name__
-        if layer is None or not _is_of_keras(layer):
+        if layer is None or not compat.is_of_keras(type(layer)):
             break
         if kind == "Rescaling" and deviation is None:
             scale, shift = float(np.mean(layer.scale)), float(np.mean(layer.offset))
@@ -146,12 +146,3 @@ def _output_shape(model: Any) -> tuple[Any, ...] | None:
     except (AttributeError, RuntimeError, ValueError):  # not built yet, or a model with a call of its own
         return None
     return tuple(shape) if isinstance(shape, tuple) and shape and not isinstance(shape[-1], tuple) else None
-
-
-def _all_layers(model: Any) -> Iterator[Any]:
-    layers = getattr(model, "_flatten_layers", None)
-    return iter(layers() if callable(layers) else getattr(model, "layers", ()))
-
-
-def _is_of_keras(layer: Any) -> bool:
-    return type(layer).__module__.split(".")[0] in ("keras", "tf_keras")
