@@ -11,7 +11,7 @@ from keras_api import keras
 
 from kerasdiag.stage_timing import AFFINE, COLLATE, DECODE, FUNCTION, READ, time_generator
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.timed]
 
 ImageDataGenerator = keras.preprocessing.image.ImageDataGenerator
 

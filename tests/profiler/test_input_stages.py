@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 
 import numpy as np
@@ -20,7 +21,7 @@ from kerasdiag.profiler.input_stages.blame import StageBlame
 from kerasdiag.profiler.input_stages.pipeline_model import is_known, read_model
 from kerasdiag.profiler.input_stages.prefix_timing import time_prefixes
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.timed]
 
 needs_model = pytest.mark.skipif(not is_known(), reason="is of Keras 3 only: TensorFlow 2.17 and newer tell")
 
@@ -78,14 +79,17 @@ def test_no_model_is_no_answer():
 
 
 def test_prefixes_name_the_slow_operation():
-    """What one operation takes longer than what lies before it."""
-    stages = time_prefixes(chain(), budget_s=1.0)
-    assert stages.slowest.name.startswith("Map")
-    assert stages.slowest.wall_s > 0.6 * sum(one.wall_s for one in stages.stages)
-    # Against the chain itself.
-    begin = time.perf_counter()
-    count = sum(1 for _ in chain())
-    assert sum(one.wall_s for one in stages.stages) == pytest.approx((time.perf_counter() - begin) / count, rel=0.5)
+    """What one operation takes longer than what lies before it; in all as long as the chain itself, rounds interleaved."""
+    sums, chains = [], []
+    for _ in range(3):
+        stages = time_prefixes(chain(), budget_s=1.0)
+        assert stages.slowest.name.startswith("Map")
+        assert stages.slowest.wall_s > 0.6 * sum(one.wall_s for one in stages.stages)
+        sums.append(sum(one.wall_s for one in stages.stages))
+        begin = time.perf_counter()
+        count = sum(1 for _ in chain())
+        chains.append((time.perf_counter() - begin) / count)
+    assert statistics.median(sums) == pytest.approx(statistics.median(chains), rel=0.5)
 
 
 def read(log):
