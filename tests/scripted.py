@@ -162,8 +162,11 @@ def mean_period_s(stamps, warm_up=5, epochs=1):
     return sum(counted) / len(counted)
 
 
-def scripted_wait_fraction(model, warm_up=5):
-    """Share of the time in which the model was not in its step, by its own stamps; Keras itself takes about 1 ms."""
-    period_s = mean_period_s(model.stamps, warm_up)
+def scripted_wait_fraction(model, warm_up=5, apart_s=0.0):
+    """Share of the time in which the model was not in its step, by its own stamps; Keras itself takes about 1 ms.
+
+    ``apart_s`` are seconds after the warm-up in which the training stood still for something else than data.
+    """
+    period_s = mean_period_s(model.stamps, warm_up) - apart_s / (len(model.stamps) - 1 - warm_up)
     busy = [end - begin for begin, end in zip(model.begins, model.stamps)][warm_up:]
     return max(0.0, 1 - (sum(busy) / len(busy) + 0.001) / period_s)

@@ -86,8 +86,10 @@ def test_prefixes_name_the_slow_operation():
         assert stages.slowest.name.startswith("Map")
         assert stages.slowest.wall_s > 0.6 * sum(one.wall_s for one in stages.stages)
         sums.append(sum(one.wall_s for one in stages.stages))
+        iterator = iter(chain())
+        next(iterator)  # whoever builds a pipeline waits longer than for a batch of it
         begin = time.perf_counter()
-        count = sum(1 for _ in chain())
+        count = sum(1 for _ in iterator)
         chains.append((time.perf_counter() - begin) / count)
     assert statistics.median(sums) == pytest.approx(statistics.median(chains), rel=0.5)
 
