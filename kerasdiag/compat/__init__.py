@@ -5,7 +5,7 @@ loaded them already, and they are taken from ``sys.modules``.
 """
 
 from kerasdiag.compat.batches import is_end_of_input, queued_batches, ready_input, work_in_flight
-from kerasdiag.compat.cached_step import cached_step, own_train_function
+from kerasdiag.compat.cached_step import cached_step, own_train_function, wait_for_logs
 from kerasdiag.compat.datasets import operation_name, operations_of, why_not_iterate
 from kerasdiag.compat.graphs import input_layers, is_graph, is_sequential, loss_name, next_layers, trains_as_keras_does
 from kerasdiag.compat.inputs import (
@@ -42,6 +42,7 @@ from kerasdiag.compat.step_access import (
     StepAccess,
     ends_in_partial_execution,
     find_step_access,
+    has_gpu,
     may_sample,
     step_access,
     steps_of_execution,
@@ -77,6 +78,7 @@ __all__ = [
     "generator_floatx",
     "generator_loader",
     "graph_attribute",
+    "has_gpu",
     "hide_from_tracebacks",
     "input_layers",
     "is_distributed",
@@ -105,6 +107,7 @@ __all__ = [
     "trains_as_keras_does",
     "use_workers",
     "version_matches",
+    "wait_for_logs",
     "was_traced_before",
     "why_not_iterate",
     "work_in_flight",

@@ -33,9 +33,13 @@ def queued_batches(fit: FitCall) -> Callable[[], int | None] | None:
         orders = getattr(enqueuer, "future_queue", None) or getattr(enqueuer, "queue", None)
         if orders is None:
             return None
-        return sum(1 for one in list(orders.queue) if one.ready())
+        return sum(1 for one in list(orders.queue) if _is_ready(one))
 
     return count
+
+
+def _is_ready(order: Any) -> bool:
+    return not hasattr(order, "ready") or bool(order.ready())  # a worker that failed puts its exception there
 
 
 def ready_input(fit: FitCall, access: StepAccess) -> Callable[[Any], Iterator[Any] | None] | None:

@@ -90,13 +90,15 @@ def _tensorflow(model: Any, access: StepAccess, train_function: Any, batch: Any)
     step = next((function for _, function in kept), None)
     if step is None or _draws_random_numbers(step):
         train_function.__dict__["_kerasdiag_one_steps"] = []
-        step = one_step_function(model, train_function, access, spec)
-    train_function.__dict__["_kerasdiag_one_steps"] = kept
+        try:
+            step = one_step_function(model, train_function, access, spec)
+        finally:
+            train_function.__dict__["_kerasdiag_one_steps"] = kept
     copies = [(variable, variable.numpy()) for variable in _variables(model, step)]
 
     def run(count: int) -> None:
         for _ in range(count):
-            _read(step(batch))
+            wait_for_logs(step(batch))
 
     try:
         yield run
@@ -114,7 +116,7 @@ def _spec(tensor: Any) -> Any:
     return tensorflow.TensorSpec((None, *tensor.shape[1:]) if tensor.shape.rank else tensor.shape, tensor.dtype)
 
 
-def _read(logs: Any) -> None:
+def wait_for_logs(logs: Any) -> None:
     """Wait for a step, as Keras does when it reads the losses."""
     for value in logs.values() if isinstance(logs, dict) else (logs,):
         if hasattr(value, "numpy"):

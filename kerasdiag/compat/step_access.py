@@ -66,6 +66,11 @@ def find_step_access(model: Any, fit: FitCall) -> StepAccess | str:
         return access
     package = keras_package(model)
     assert package is not None, "it has a row"
+    if access.backend == "tensorflow" and has_gpu() and steps_of_execution(model) > 1 and not may_sample(access):
+        return (
+            f"steps_per_execution is {steps_of_execution(model)}, and within an execution this Keras lets the GPU run "
+            "behind the program, so a wait may be hidden behind GPU work; Keras 3.7 or newer can be measured"
+        )
     if access.backend == "tensorflow" and _host_runs_ahead(fit, package[1]):
         return "this Keras lets the GPU run behind the program here, so a wait may be hidden behind GPU work; " + (
             "fit with verbose=1 to measure it" if package[1] < Version("3.0") else "Keras 3.7 or newer can be measured"
@@ -99,6 +104,8 @@ def _objection(model: Any, access: StepAccess) -> str | None:
         return f"{strategy} runs steps where this process cannot time them"
     if getattr(model, "autotune_steps_per_execution", False):
         return 'steps_per_execution="auto" times the steps itself to choose a number, and would choose by ours'
+    if access.backend == "torch" and (device := _torch_device(model)) not in ("cpu", "cuda"):
+        return f"torch lets {device} run behind the program, so a wait may be hidden behind its work; cpu and cuda are measured"
     if access.entry == GAP and steps_of_execution(model) > 1:
         return f"steps_per_execution is {steps_of_execution(model)}, which is measured on JAX from Keras 3.7 on"
     return None
@@ -129,14 +136,24 @@ def may_sample(access: StepAccess) -> bool:
     return access.entry == CALLABLE
 
 
+def has_gpu() -> bool:
+    """Tell whether TensorFlow computes on a GPU."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and bool(tensorflow.config.list_logical_devices("GPU"))
+
+
+def _torch_device(model: Any) -> str:
+    parameter = next(iter(model.parameters()), None)
+    return "cpu" if parameter is None else str(parameter.device.type)
+
+
 def _host_runs_ahead(fit: FitCall, version: Version) -> bool:
     """Tell whether nothing waits for the GPU between two steps, so that host waits may cost nothing.
 
     Keras 3 reads the metrics after each step (3.6 alone does so in another thread). Keras 2 does
     only when a progress bar or a callback without tensor logs is there.
     """
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None or not tensorflow.config.list_logical_devices("GPU"):
+    if not has_gpu():
         return False
     if version >= Version("3.0"):
         return Version("3.6") <= version < Version("3.7")

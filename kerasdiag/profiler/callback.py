@@ -95,8 +95,11 @@ class BottleneckProfiler:
     def profile(self) -> RunProfile:
         """What the latest ``fit`` measured so far; readable at any time, also after Ctrl-C."""
         if self._measurement is None:
-            reason = f"{DISABLE_VARIABLE} is set" if self._disabled else self._fault
-            return RunProfile(not_measured={"data_wait": reason} if reason else {})
+            if self._disabled:
+                return RunProfile(not_measured={"data_wait": f"{DISABLE_VARIABLE} is set"})
+            if self._fault is not None:  # a fit has begun, and nothing of it was measured
+                return RunProfile(state="interrupted", not_measured={"data_wait": self._fault})
+            return RunProfile()
         return self._measurement.profile()
 
     @property
@@ -118,6 +121,7 @@ class BottleneckProfiler:
         if self._measurement is not None:
             self._measurement.finish("interrupted")
         self._measurement = None  # if the new one fails, the old one must not be taken for it
+        self._fault = None
         self._next_look = MIN_MEASURED_STEPS
         self._has_verdict = False
         self._publisher.begin_fit()

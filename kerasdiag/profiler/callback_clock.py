@@ -24,7 +24,7 @@ class CallbackClock:
     Attributes:
         on_batch_hook: Called with the seconds that a batch hook took while the training stood still.
         on_epoch_hook: The same for all other hooks; and whether the callback keeps the model on the disk.
-        last_end_s: When the last loop over the callbacks ended, None before the first.
+        last_end_s: When the training's own thread came out of the last loop over the callbacks, None before the first.
         in_validation: Set while validation runs, whose hooks are part of its time.
     """
 
@@ -125,4 +125,5 @@ class _TimedList(list[Any]):
             now_s = clock()
             callback_clock.note(callback, now_s - began_s, is_batch_hook=is_batch_hook)
             began_s = now_s
-        callback_clock.last_end_s = began_s
+        if threading.get_ident() == callback_clock._thread_id:  # Keras 3 may run batch ends beside the training
+            callback_clock.last_end_s = began_s

@@ -39,6 +39,11 @@ INPUT_ENDED_REMARK = (
     "many; with the profiler the count is right."
 )
 
+UPPER_BOUND_REMARK = (
+    "on JAX the outputs of a step are at hand only after the last step of an execution: with steps_per_execution, waits "
+    "within an execution that the device spent computing are counted as waiting, so the wait is an upper bound."
+)
+
 
 class FitMeasurement:
     """Measures one fit, from ``on_train_begin`` on, until it is finished."""
@@ -68,6 +73,7 @@ class FitMeasurement:
         self._thread_id = threading.get_ident()
         self._state = "running"
         self._end_s: float | None = None
+        self._gone_s: float | None = None  # when the fit was first seen to be gone
         self._callbacks: tuple[CallbackTime, ...] | None = None  # once the fit is over
         self._machine: MachineWindow | None = None  # the same
         self._wants_ceilings = ceilings
@@ -101,9 +107,12 @@ class FitMeasurement:
     @property
     def is_running(self) -> bool:
         """Whether the fit still runs. Keras calls no hook when a fit ends by an exception."""
-        if self._state == "running" and self._frame is not None and not self._frame.is_on_stack(self._thread_id):
-            self._state = "interrupted"
-        return self._state == "running"
+        if self._state != "running":
+            return False
+        if self._frame is None or self._frame.is_on_stack(self._thread_id):
+            return True
+        self._gone_s = self._gone_s or self._clock()
+        return False
 
     def begin_epoch(self, epoch: int) -> None:
         """Note the begin of an epoch."""
@@ -147,7 +156,8 @@ class FitMeasurement:
         if self._state == "running":
             self._state = state
             self._end_steps()
-            self._end_s = self._clock()
+            # Keras calls no hook when a fit ends by an exception, and a notebook may find out an hour later.
+            self._end_s = self._clock() if state == "completed" or self._gone_s is None else self._gone_s
             self._machine = self._window.look()
             self.look_at_input()
         if self._end_of_fit is not None:
@@ -212,7 +222,7 @@ class FitMeasurement:
         if gpu_reason is not None:
             not_measured.setdefault("gpu", gpu_reason)
         probe = self.probe
-        state = "running" if self.is_running else self._state
+        state = "interrupted" if self._state == "running" and not self.is_running else self._state
         return dataclasses.replace(
             self._facts,
             state=state,
@@ -254,7 +264,7 @@ class FitMeasurement:
     def _added_s_per_step(self) -> float | None:
         if self.probe is None or not self.probe.steps:
             return None
-        return self.probe.bookkeeping_s / self.probe.steps
+        return self.probe.bookkeeping_s / (self.probe.steps + self.probe.skipped_steps)
 
     def _collect_facts(self, model: Any, params: dict[str, Any], arguments: Mapping[str, Any]) -> RunProfile:
         common = {
@@ -311,6 +321,8 @@ class FitMeasurement:
             self.note_not_measured("data_wait", access)
             return
         self._remarks += known_differences(model)
+        if access.entry == compat.ITERATOR and compat.steps_of_execution(model) > 1:
+            self._remarks.append(UPPER_BOUND_REMARK)
         self._counts_one_update_too_many = compat.counts_one_update_too_many(model)
         probe = StepProbe.attached_to(fit)
         if probe is None:
@@ -321,7 +333,7 @@ class FitMeasurement:
             probe.keep_a_batch()
         self._guard("first_batch", lambda: self._look_out_for_first_batch(model, probe))
         if self._blame.has_queue:
-            probe.before_pull = self._blame.count_queue
+            probe.before_pull.append(self._blame.count_queue)
         probe.callbacks.on_epoch_hook.append(self.recorder.epochs.add_callback)
         probe.on_failure.append(lambda reason: self.note_not_measured("data_wait", reason))
         self.probe = probe

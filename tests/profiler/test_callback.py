@@ -13,11 +13,11 @@ import time
 
 import numpy as np
 import pytest
-from keras_api import IS_KERAS_2, keras, tf
+from keras_api import IS_KERAS_2, TRAINS_WITH_PYTHON_FUNCTION, keras, tf
 from scripted import free_dataset, make_scripted_model, sleeping_dataset
 from trainings import BATCH_SIZE, STEPS, Batches, are_equal, fit_arguments, image_iterator, make_model, train
 
-from kerasdiag import BottleneckProfiler, RunProfile
+from kerasdiag import BottleneckProfiler, RunProfile, compat
 from kerasdiag.input_identity import identify_input
 from kerasdiag.profile_cache import find_last_profile
 from kerasdiag.profiler import fit_measurement, publisher
@@ -377,6 +377,69 @@ def test_a_fault_of_ours_never_reaches_the_training(where, monkeypatch, caplog, 
 
 def _fail(*args, **kwargs):
     raise ZeroDivisionError("a fault on purpose")
+
+
+@pytest.mark.parametrize("when", ["before the first batch", "with a batch"])
+def test_a_price_that_cannot_be_found_costs_only_itself(when, monkeypatch):
+    """What starting a step costs is worth less than the wait, which is still measured."""
+    price = _fail if when == "before the first batch" else lambda *_: _fail
+    monkeypatch.setattr(tensorflow_step, "price_of_launch", price)
+    profiler = BottleneckProfiler(report=None)
+    make_scripted_model(0.002).fit(free_dataset(40), verbose=0, callbacks=[profiler])
+    assert profiler.profile.launch_s is None
+    assert profiler.diagnosis.measured_steps == 35
+    assert "data_wait" not in profiler.profile.not_measured
+
+
+def test_a_fault_in_one_fit_is_not_told_of_the_next(monkeypatch, caplog):
+    """Nothing of the first was measured, and that is no lack of steps; the second is whole."""
+    profiler = BottleneckProfiler(report=None)
+    with monkeypatch.context() as broken:
+        broken.setattr("kerasdiag.profiler.callback.FitMeasurement", _fail)
+        make_scripted_model(0.0).fit(free_dataset(30), verbose=0, callbacks=[profiler])
+    assert profiler.diagnosis.verdict == "unknown"
+    assert "a fault on purpose" in profiler.diagnosis.statement
+    make_scripted_model(0.0).fit(free_dataset(30), verbose=0, callbacks=[profiler])
+    assert profiler.profile.steps.num_steps == 30
+    assert not profiler.profile.not_measured.keys() - {"gpu"}
+
+
+def test_what_ends_unseen_ended_when_somebody_looked_first():
+    """In a notebook the traceback keeps a fit that Ctrl-C ended; the hour until the next cell is no part of it."""
+    kept = []
+
+    class Interrupts(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    profiler = BottleneckProfiler(report=None)
+    try:
+        make_scripted_model(0.0).fit(free_dataset(30), verbose=0, callbacks=[profiler, Interrupts()])
+    except KeyboardInterrupt as error:
+        kept.append(error)  # its frames hold the callbacks
+    assert profiler.profile.state == "interrupted"
+    time.sleep(0.5)
+    profiler._measurement.finish("interrupted")
+    assert sum(profiler.profile.epochs.boundary_s) < 0.4
+    assert profiler.profile.machine is not None
+
+
+@pytest.mark.parametrize("executions", [1, 4])
+def test_several_steps_at_once_on_a_gpu(executions, monkeypatch):
+    """A GPU works on while the next batch is waited for: the steps are waited for, or nothing is said."""
+    monkeypatch.setattr(sys.modules["kerasdiag.compat.step_access"], "has_gpu", lambda: True)
+    monkeypatch.setattr(compat, "has_gpu", lambda: True)
+    waited_for = []
+    monkeypatch.setattr(compat, "wait_for_logs", waited_for.append)
+    profiler = BottleneckProfiler(report=None)
+    train("arrays", callbacks=[profiler], epochs=4, steps_per_execution=executions)
+    if executions == 1:
+        assert not waited_for
+    elif TRAINS_WITH_PYTHON_FUNCTION:
+        assert profiler.diagnosis.verdict == "unknown"
+        assert "hidden behind GPU work" in profiler.diagnosis.statement
+    else:
+        assert len(waited_for) == 4 * STEPS == profiler.profile.steps.num_steps
 
 
 def test_full_disk_never_ends_a_training(tmp_path, monkeypatch, caplog):

@@ -137,6 +137,14 @@ def test_the_parts_add_up_to_the_fit():
     assert spent.total_s == pytest.approx(end_s - until_first_step_s + spent.compile_s, abs=0.35)
 
 
+@pytest.mark.skipif(BACKEND == "torch", reason="is of Keras 3 only, on JAX and TensorFlow")
+def test_what_profiling_costs_holds_nothing_of_the_training():
+    """On JAX the steps of an execution are noted when all of them are over."""
+    profiler = BottleneckProfiler(report=None)
+    make_scripted_model(0.05, steps_per_execution=4).fit(free_dataset(20), verbose=0, callbacks=[profiler])
+    assert 0 < profiler.profile.added_s_per_step < 0.02
+
+
 def test_compiling_is_apart():
     """The first step traces: it is no step of the training, and its time is named. torch compiles nothing by itself."""
     profiler = run()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import statistics
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from keras_api import BACKEND, fit_with_workers, tf
+from keras_api import BACKEND, fit_with_workers, keras, tf
 from scripted import (
     IMAGE_SHAPE,
     SleepingPyDataset,
+    free_dataset,
     make_scripted_model,
     sleeping_dataset,
     sleeping_image_iterator,
 )
 
-from kerasdiag import BottleneckProfiler
+from kerasdiag import BottleneckProfiler, compat
 from kerasdiag.profiler.input_stages.blame import StageBlame
 from kerasdiag.profiler.input_stages.pipeline_model import is_known, read_model
 from kerasdiag.profiler.input_stages.prefix_timing import time_prefixes
@@ -190,6 +192,42 @@ def test_the_queue_of_workers_is_looked_at(load_s, step_s, is_full):
     stages = profiler.profile.input_stages
     assert (stages.queue_depth > 4) is is_full
     assert stages.queue_empty_fraction < 0.3 or not is_full
+
+
+def test_each_of_two_profilers_looks_at_the_queue():
+    """The second does not take it from the first."""
+    model = make_scripted_model(0.0)
+    profilers = [BottleneckProfiler(report=None) for _ in range(2)]
+    fit_with_workers(model, SleepingPyDataset(0.01, 40), 2, verbose=0, callbacks=profilers)
+    depths = [profiler.profile.input_stages.queue_depth for profiler in profilers]
+    assert depths[0] == depths[1] is not None
+
+
+def test_what_a_worker_could_not_do_is_the_users_to_see():
+    """Keras hands on an exception of a worker through the queue that is counted."""
+    orders = SimpleNamespace(queue=[ValueError("the user's"), SimpleNamespace(ready=lambda: False)])
+    adapter = SimpleNamespace(enqueuer=SimpleNamespace(future_queue=orders))
+    fit = SimpleNamespace(arguments={"epoch_iterator": SimpleNamespace(data_adapter=adapter)})
+    assert compat.queued_batches(fit)() == 1
+
+
+@pytest.mark.backends
+def test_a_queue_that_cannot_be_read_ends_nothing():
+    """It is Keras' own, and may look different in the next version."""
+    calls = []
+
+    class Spoils(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            profiler._measurement.probe.before_pull.append(fail)
+
+    def fail():
+        calls.append(1)
+        raise AttributeError("a fault on purpose")
+
+    profiler = BottleneckProfiler(report=None)
+    make_scripted_model(0.0).fit(free_dataset(30), verbose=0, callbacks=[profiler, Spoils()])
+    assert calls == [1]
+    assert profiler.profile.steps.num_steps == 30
 
 
 def test_without_workers_there_is_no_queue():

@@ -63,7 +63,7 @@ def true_wait(model):
     return scripted_wait_fraction(model, apart_s=between_steps_s(model))
 
 
-def wait_of(data, step_s=STEP_S, workers=None, **arguments):
+def wait_of(data, step_s=STEP_S, workers=None, others=(), **arguments):
     """Train the scripted model; return the measured wait, checked against the truth by the model's own stamps.
 
     Queues that filled while the model was traced make a run wait less than load and step promise,
@@ -71,7 +71,7 @@ def wait_of(data, step_s=STEP_S, workers=None, **arguments):
     """
     model = make_scripted_model(step_s)
     profiler = BottleneckProfiler(report=None)
-    arguments = {"verbose": 0, "callbacks": [profiler], **arguments}
+    arguments = {"verbose": 0, "callbacks": [profiler, *others], **arguments}
     if workers is None:
         model.fit(data, **arguments)
     else:
@@ -102,6 +102,20 @@ def test_fast_loader_is_not_waited_for():
 def test_py_dataset_with_one_worker():
     """Keras prepares the next batch in its own thread: the excess is visible."""
     assert wait_of(SleepingPyDataset(LOAD_S, 2 * STEPS), workers=1) > 0.2
+
+
+def test_a_callback_beside_the_training_hides_no_wait():
+    """On JAX and torch Keras runs batch ends in a thread where all callbacks allow it; the loader is waited for meanwhile."""
+
+    class Beside(keras.callbacks.Callback):
+        async_safe = True
+
+        def on_train_batch_end(self, batch, logs=None):
+            time.sleep(0.04)
+
+    if BACKEND == "tensorflow":
+        pytest.skip("is of Keras 3 only, on JAX and torch")
+    assert wait_of(sleeping_dataset(LOAD_S, STEPS), step_s=0.01, others=[Beside()]) > 0.7
 
 
 def test_py_dataset_with_enough_workers():

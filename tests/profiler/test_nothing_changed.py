@@ -246,6 +246,7 @@ def test_several_steps_per_execution_on_jax(executions):
     """Keras pulls each batch of an execution itself, and the iterator that it pulls from is timed."""
     profiler = assert_unchanged("arrays", steps_per_execution=executions, jit_compile=True)
     assert profiler.profile.steps.num_steps == 2 * STEPS
+    assert any("upper bound" in remark for remark in profiler.profile.remarks)
 
 
 @pytest.mark.backends

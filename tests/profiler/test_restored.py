@@ -288,11 +288,12 @@ def test_neither_data_nor_model_are_kept_alive():
     assert profiler.profile.method == "one-step-function"
 
 
-def test_keras_tensorboard_works_beside(tmp_path):
-    """It reads the traced graph of the step right after the first one, and still finds it."""
+@pytest.mark.parametrize("executions", [1, 4])
+def test_keras_tensorboard_works_beside(tmp_path, executions):
+    """It reads the traced graph of the step right after the first execution, and still finds it."""
     pytest.importorskip("tensorboard")
     for callbacks in ([BottleneckProfiler(report=None)], []):
-        model = make_model()
+        model = make_model(steps_per_execution=executions)
         folder = tmp_path / str(len(callbacks))
         board = keras.callbacks.TensorBoard(folder, write_graph=True, update_freq=1, profile_batch=0)
         fit(model, [*callbacks, board])

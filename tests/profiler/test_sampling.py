@@ -9,7 +9,7 @@ from keras_api import TRAINS_WITH_PYTHON_FUNCTION, keras, tf
 from trainings import are_equal, make_arrays, make_model, outcome
 
 from kerasdiag import BottleneckProfiler, compat
-from kerasdiag.profiler.data_probe import sampling
+from kerasdiag.profiler.data_probe import sampling, tensorflow_step
 from kerasdiag.profiler.data_probe.sampling import BLOCK_STEPS, FULLY_MEASURED_STEPS, ONE_BLOCK_IN, Sampling
 from kerasdiag.report.terminal import render
 
@@ -25,7 +25,7 @@ def sampling_that_is_on():
 
 @pytest.mark.parametrize(
     ("allowed", "steps", "cost_s", "is_on"),
-    [(True, 60, 0.011, True), (True, 60, 0.009, False), (True, 59, 0.5, False), (False, 5000, 0.5, False)],
+    [(True, 200, 0.011, True), (True, 200, 0.009, False), (True, 199, 0.5, False), (False, 5000, 0.5, False)],
 )
 def test_it_begins_where_a_step_costs_over_one_percent(allowed, steps, cost_s, is_on):
     """Not before there can be a verdict, and never where it would change the training."""
@@ -60,6 +60,9 @@ def test_a_sampled_training_is_unchanged_and_all_its_steps_are_counted(execution
     if TRAINS_WITH_PYTHON_FUNCTION:
         pytest.skip("sampling is of Keras 3 only")
     monkeypatch.setattr(sampling, "MOST_COST_FRACTION", 0.0)  # on a busy machine a step may take 100 times its cost
+    monkeypatch.setattr(
+        tensorflow_step, "UNFUSED_STEP_S", 1.0
+    )  # else 800 steps do not pay for tracing another function
     plain = train(execution)
     assert are_equal(plain, train(execution)), "two plain runs differ: this case proves nothing"
     profiler = BottleneckProfiler(report=None)
@@ -68,8 +71,22 @@ def test_a_sampled_training_is_unchanged_and_all_its_steps_are_counted(execution
     assert profile.epochs.steps == (EPOCH_STEPS,) * EPOCHS
     assert FULLY_MEASURED_STEPS <= profile.steps.num_steps <= EPOCH_STEPS * EPOCHS / 2
     assert profile.unmeasured_steps == EPOCH_STEPS * EPOCHS - profile.steps.num_steps
+    probe = profiler._measurement.probe
+    assert profile.added_s_per_step == pytest.approx(probe.bookkeeping_s / (EPOCH_STEPS * EPOCHS))
     assert f"{profile.unmeasured_steps:,} not measured" in " ".join(render(profiler.diagnosis).split())
     assert not [finding for finding in profiler.diagnosis.findings if finding.code == "unequal-epochs"]
+
+
+@pytest.mark.keras
+def test_a_short_training_does_not_compile_another_function(monkeypatch):
+    """Keras' own execution of several steps would be traced for it: for 740 steps that costs more than it saves."""
+    if TRAINS_WITH_PYTHON_FUNCTION:
+        pytest.skip("sampling is of Keras 3 only")
+    monkeypatch.setattr(sampling, "MOST_COST_FRACTION", 0.0)
+    monkeypatch.setattr(tensorflow_step, "UNFUSED_STEP_S", 1e-9)
+    profiler = BottleneckProfiler(report=None)
+    train(4, [profiler])
+    assert profiler.profile.unmeasured_steps == 0
 
 
 @pytest.mark.keras

@@ -12,6 +12,9 @@ import threading
 from collections.abc import Callable
 from typing import Any  # arrays are foreign objects
 
+# When an epoch ends Keras has read its losses; a device that is not done by then hangs, and nobody should wait for it.
+MOST_WAIT_S = 10.0
+
 
 class DeviceWatch:
     """Watches the outputs of the latest step.
@@ -56,11 +59,11 @@ class DeviceWatch:
         return max(0.0, min(ready_s if done_s is None else done_s, ready_s) - start_s)
 
     def done_s(self) -> float | None:
-        """Wait for the latest step, and return when it was done; None where it was done before anybody looked."""
+        """Wait for the latest step, and return when it was done; None where that was before anybody looked, or never."""
         if not self.is_busy() and self._watched is None:
             return None
         assert self._watched is not None, "is_busy has ordered it"
-        self._watched.done.wait()
+        self._watched.done.wait(MOST_WAIT_S)
         return self._watched.done_s
 
     def release(self) -> None:

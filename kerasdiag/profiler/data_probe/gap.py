@@ -26,6 +26,7 @@ class Gap(Way):
     """
 
     method = METHOD
+    pulls_between_steps = True
 
     def __init__(
         self,

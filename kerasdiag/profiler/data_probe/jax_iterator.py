@@ -53,7 +53,7 @@ class JaxIterator(Way):
         is_first = not marks
         self._price_a_pull()
         start_s = self._clock()
-        is_busy = is_first and self._watch.is_busy()
+        is_busy = is_first and self._is_busy()
         batch = next(iterator)
         ready_s = self._clock()
         self._keep(batch)
@@ -63,6 +63,13 @@ class JaxIterator(Way):
             self._price_pulls(lambda: price_of_conversion(ready_input, batch, self._clock))
         marks.append(_Mark(start_s, ready_s, hidden_wait_s, leading_shape(batch)))
         return batch
+
+    def _is_busy(self) -> bool:
+        try:
+            return self._watch.is_busy()
+        except Exception as fault:
+            self._probe.stop_recording(f"the profiler failed before a step ({say(fault)})")
+            return False
 
     def end_batch(self) -> None:
         """If the device is still busy, its end is looked at: nobody knows which step is the last of an epoch."""

@@ -7,6 +7,7 @@ anywhere leaves nothing behind.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import weakref
@@ -36,7 +37,10 @@ class StepProbe:
         callbacks: Times the other callbacks of the fit.
         compile_s: Seconds in which functions were traced or compiled outside of steps.
         launch_s: Seconds that starting a step costs, None where that was not measured.
-        before_pull: Called before each batch is asked for, at the end of everything else.
+        bookkeeping_s: Seconds that the probe itself took, in all steps.
+        steps: Steps that were measured.
+        skipped_steps: Steps that were not.
+        before_pull: Called before each batch is asked for, at the end of everything else; no more once one has raised.
         on_first_batch: Called with the first batch, before its step. Must not raise.
         on_step_end: Called after each step, when all callbacks have run.
         on_failure: Called with a reason if the probe has to give up; training then goes on alone.
@@ -54,7 +58,7 @@ class StepProbe:
         self.model = model
         self.clock = clock
         self.recorders: list[StepRecorder] = []
-        self.before_pull: Callable[[], None] | None = None
+        self.before_pull: list[Callable[[], None]] = []
         self.on_first_batch: list[Callable[[Any], None]] = []
         self._shown_s = 0.0
         self.on_step_end: list[Callable[[], None]] = []
@@ -66,6 +70,7 @@ class StepProbe:
         self.compile_s = 0.0
         self.launch_s: float | None = None
         self.steps = 0
+        self.skipped_steps = 0
         self.ran_out = False
         self.original: Any = None
         self._frame = fit.frame
@@ -85,8 +90,8 @@ class StepProbe:
             return JaxIterator(self, self.model, compat.ready_input(fit, access))
         if access.entry == compat.GAP:
             return Gap(self, self.model, self._last_hook_s, compat.ready_input(fit, access))
-        steps = (getattr(fit.callbacks, "params", None) or {}).get("steps")
-        return TensorFlowStep(self, self.model, access, steps)
+        params = getattr(fit.callbacks, "params", None) or {}
+        return TensorFlowStep(self, self.model, access, params.get("steps"), int(params.get("epochs") or 1))
 
     @classmethod
     def attached_to(cls, fit: FitCall) -> StepProbe | None:
@@ -134,20 +139,20 @@ class StepProbe:
     def _drop_listeners(self) -> None:
         # They refer to the callback, and so to the model: no cycle is left behind.
         self.recorders, self.on_step_end, self.on_failure, self.on_exception = [], [], [], []
-        self.on_first_batch = []
-        self.before_pull = None
+        self.on_first_batch, self.before_pull = [], []
 
     def record(
         self, start_s: float, ready_s: float, end_s: float, *, hidden_wait_s: float = 0.0, compiled: bool = False
     ) -> None:
         """Keep the marks of a step, for every profiler."""
+        began_s = self.clock()
         for recorder in self.recorders:
             recorder.add_step(start_s, ready_s, end_s, hidden_wait_s=hidden_wait_s, compiled=compiled)
         if self._shown_s:
             self.exclude(self._shown_s)
             self._shown_s = 0.0
         self.steps += 1
-        self.bookkeeping_s += self.clock() - end_s
+        self.bookkeeping_s += self.clock() - began_s
 
     def show(self, batch: Any) -> None:
         """Show a batch, before its step, to those who wait for the first; the time is nobody's."""
@@ -161,6 +166,7 @@ class StepProbe:
 
     def skip(self, start_s: float) -> None:
         """Note a step that is not measured."""
+        self.skipped_steps += 1
         for recorder in self.recorders:
             recorder.skip_step(start_s)
 
@@ -202,7 +208,7 @@ class StepProbe:
         Call it once the training is over; everything is as it was afterwards.
         """
         if self._way.kept_batch is None:
-            return "no step has run"
+            return "no step of this fit was measured"
         return measure_step(self.model, self._access, self.original, self._way.kept_batch)
 
     def pipeline(self) -> Any:
@@ -225,9 +231,14 @@ class StepProbe:
             self.remove()
 
     def _on_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self._way.begin_batch(batch)
-        if self.before_pull is not None:
-            self.before_pull()
+        began_s = self.clock()
+        try:
+            self._way.begin_batch(batch)
+            if not self._way.pulls_between_steps:
+                self._tell_before_pull()
+        except Exception as fault:
+            self.stop_recording(f"the profiler failed before a step ({say(fault)})")
+        self.bookkeeping_s += self.clock() - began_s
         try:
             container: Any = self._container()
             type(container).on_train_batch_begin(container, batch, logs)
@@ -239,8 +250,9 @@ class StepProbe:
     def _on_batch_end(self, batch: int, logs: Any = None) -> None:
         try:
             container: Any = self._container()
-            if self._graph_attribute is not None and self.steps == 1:
+            if self._graph_attribute is not None and self._way.traced() is not None:
                 self._call_with_graph_shown(container, batch, logs)
+                self._graph_attribute = None  # who wants a graph looks at the first step
             else:
                 type(container).on_train_batch_end(container, batch, logs)
         except BaseException as error:
@@ -255,6 +267,8 @@ class StepProbe:
             self.bookkeeping_s += self.clock() - end_s
             for notify in self.on_step_end:
                 notify()
+            if self._way.pulls_between_steps:
+                self._tell_before_pull()
             self._last_batch_end_s = self.clock()
             self._way.end_batch()
         except Exception as fault:
@@ -262,6 +276,13 @@ class StepProbe:
         except BaseException as interrupt:  # Ctrl-C while we print a verdict
             self._report_exception(interrupt)
             raise
+
+    def _tell_before_pull(self) -> None:
+        listeners, self.before_pull = self.before_pull, []
+        with contextlib.suppress(Exception):  # they read Keras' own queue, and the training does not hang on that
+            for tell in listeners:
+                tell()
+            self.before_pull = listeners
 
     def _call_with_graph_shown(self, container: Any, batch: int, logs: Any) -> None:
         """Let Keras' TensorBoard find the traced graph: the original has none, as ours ran instead."""

@@ -56,8 +56,8 @@ class PullAhead:
         wanted = self._left if self._ahead is None else min(self._ahead, self._left)
         missing = wanted - self._ordered
         if missing > 0:
-            if self._orders is None:
-                self._start()
+            if self._orders is None and not self._start():
+                return  # no thread is to be had: the batch is pulled when it is asked for
             assert self._orders is not None, "just made"
             self._orders.put((self._iterator, missing))
             self._ordered += missing
@@ -65,14 +65,20 @@ class PullAhead:
     def release(self) -> None:
         """End the thread once it has pulled what was ordered."""
         self._iterator = None
+        self._pulled = queue.SimpleQueue()  # what an exception left in it is nobody's
         if self._orders is not None:
             self._orders.put(None)
             self._orders = None
 
-    def _start(self) -> None:
-        self._orders = queue.SimpleQueue()
-        # A daemon: an input that never answers must not keep the process from ending.
-        threading.Thread(target=_serve, args=(self._orders, self._pulled), name="kerasdiag-pull", daemon=True).start()
+    def _start(self) -> bool:
+        orders: queue.SimpleQueue[tuple[Any, int] | None] = queue.SimpleQueue()
+        try:
+            # A daemon: an input that never answers must not keep the process from ending.
+            threading.Thread(target=_serve, args=(orders, self._pulled), name="kerasdiag-pull", daemon=True).start()
+        except RuntimeError:  # too many threads
+            return False
+        self._orders = orders
+        return True
 
 
 def _serve(

@@ -7,7 +7,9 @@ batch of each burst.
 from __future__ import annotations
 
 MOST_COST_FRACTION = 0.01  # of the step
-FULLY_MEASURED_STEPS = 60  # until here every step is measured, so that there is a verdict soon
+FULLY_MEASURED_STEPS = (
+    200  # until here every step is measured, which costs a fraction of a second: a verdict needs them
+)
 BLOCK_STEPS = 32
 ONE_BLOCK_IN = 10
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,9 +29,12 @@ class TensorFlowStep(Way):
         model: The model.
         access: Row for this Keras.
         epoch_steps: Steps of an epoch as Keras has planned them; None where it does not know.
+        epochs: Number of the last epoch.
     """
 
-    def __init__(self, probe: Recording, model: Any, access: compat.StepAccess, epoch_steps: int | None) -> None:
+    def __init__(
+        self, probe: Recording, model: Any, access: compat.StepAccess, epoch_steps: int | None, epochs: int
+    ) -> None:
         super().__init__(probe)
         self._model = model
         self._access = access
@@ -41,6 +45,9 @@ class TensorFlowStep(Way):
         self._traces = 0
         self._one_step: Callable[[Any], Any] | None = None
         self._several = compat.steps_of_execution(model) > 1
+        # Keras waits for the GPU once an execution. In between a batch that is waited for while the GPU computes costs
+        # nothing; so the steps that are measured are waited for, one by one.
+        self._waits_for_device = self._several and compat.has_gpu()
         ahead = access.pulls_ahead if self._several and not self._run_eagerly else 0
         if compat.is_distributed(model):
             ahead = 0  # a distributed iterator pulls ahead by itself
@@ -48,9 +55,11 @@ class TensorFlowStep(Way):
         self._launch_price: Price | None = None
         self._batches = PullAhead(ahead, self._clock)
         self.sampling = Sampling(allowed=compat.may_sample(access) and not self._run_eagerly)
-        self._measured_s = 0.0
+        self._has_run_original = False
+        self._measured_s = self._compile_s = 0.0
         self._iterator: Any = None
         self._epoch_steps = epoch_steps
+        self._planned_steps = None if epoch_steps is None else epoch_steps * epochs
         self._position = 0  # in the epoch
 
     def begin_batch(self, batch: int) -> None:
@@ -96,36 +105,56 @@ class TensorFlowStep(Way):
                 batches.order()
             self._keep(batch)
             logs = one_step(batch)
+            if self._waits_for_device:
+                compat.wait_for_logs(logs)
             end_s = self._clock()
             try:
                 compiled = self._has_compiled(one_step, batch)
                 self._probe.record(start_s, ready_s, end_s, compiled=compiled)
                 self._price_a_launch(batch, count)
-                self._consider_sampling(0.0 if compiled else end_s - start_s)
+                if compiled:
+                    self._compile_s += end_s - ready_s
+                else:
+                    self._measured_s += end_s - start_s
+                self._consider_sampling()
             except Exception as fault:
                 self._probe.stop_recording(f"the profiler failed in a step ({say(fault)})")
         return logs
 
     def _price_a_launch(self, batch: Any, count: int) -> None:
         """Take one more sample of what starting a step costs; Keras starts all steps of an execution at once."""
-        if self._launch_price is None and self._launch_price_of is not None:
-            self._launch_price, self._launch_price_of = self._launch_price_of(batch), None
-        elif self._launch_price is not None:
-            spent_s = self._launch_price.sample()
-            self._probe.note_launch(self._launch_price.seconds / count, spent_s)
-            if self._launch_price.is_known:
-                self._launch_price = None
+        try:
+            if self._launch_price is None and self._launch_price_of is not None:
+                make, self._launch_price_of = self._launch_price_of, None
+                self._launch_price = make(batch)
+            elif self._launch_price is not None:
+                spent_s = self._launch_price.sample()
+                self._probe.note_launch(self._launch_price.seconds / count, spent_s)
+                if self._launch_price.is_known:
+                    self._launch_price = None
+        except Exception:  # the wait is worth more than this price
+            self._launch_price = None
 
-    def _consider_sampling(self, step_s: float) -> None:
+    def _consider_sampling(self) -> None:
         steps = self._probe.steps
-        self._measured_s += step_s
         if steps % 32 == 0:
             cost_s = self._probe.bookkeeping_s / steps + (UNFUSED_STEP_S if self._several else 0.0)
-            self.sampling.consider(steps, cost_s, self._measured_s / steps)
+            if self._pays(cost_s):
+                self.sampling.consider(steps, cost_s, self._measured_s / steps)
+
+    def _pays(self, cost_s: float) -> bool:
+        """Whether the steps to come save more than it takes to trace, and compile, Keras' own execution of several."""
+        if not self._several or self._planned_steps is None:
+            return True
+        return cost_s * (self._planned_steps - self._probe.steps) > self._compile_s
 
     def _run_unmeasured(self, train_function: Any, one_step: Callable[[Any], Any], iterator: Any, count: int) -> Any:
         start_s = self._clock()
         logs = train_function(iterator) if count > 1 else one_step(next(iterator))
+        if count > 1 and not self._has_run_original:
+            self._has_run_original = True  # it was traced only now
+            usual_s = count * self._measured_s / max(1, self._probe.steps)
+            self._probe.note_compile(max(0.0, self._clock() - start_s - usual_s))
         for _ in range(count):
             self._probe.skip(start_s)
         return logs
@@ -147,9 +176,13 @@ class TensorFlowStep(Way):
             spent_s = self._clock() - began_s
             self._probe.exclude(spent_s)
             self._probe.note_compile(spent_s)
+            self._compile_s += spent_s
         self._price_pulls(lambda: price_of_pull(iterator.element_spec, self._clock))
         if not self._run_eagerly:
-            self._launch_price_of = price_of_launch(iterator.element_spec, self._clock)
+            traced: Any = self._one_step
+            self._traces = traced.experimental_get_tracing_count()  # an earlier fit may have traced it
+            with contextlib.suppress(Exception):  # the wait is worth more than this price
+                self._launch_price_of = price_of_launch(iterator.element_spec, self._clock)
         return None
 
     def _has_compiled(self, one_step: Any, batch: Any) -> bool:

@@ -52,6 +52,7 @@ class Way(ABC):
     """Runs what Keras would have called, and marks when each of its steps waited and computed."""
 
     method = ""  # its name in the profile
+    pulls_between_steps = False  # whether Keras has the batch before it calls ``on_train_batch_begin``
     # Attributes of each:
     #   keeps_batch: Whether a batch of the training is kept, for its ceilings.
     #   kept_batch: That batch.
