@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any  # evidence may be anything with a .profile
 
-from kerasdiag.diagnosis import INPUT_BOUND_FRACTION, Verdict, diagnose
+from kerasdiag.diagnosis import INPUT_BOUND_FRACTION, Diagnosis, Verdict, diagnose
 from kerasdiag.errors import EvidenceError
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.profile import RunProfile
@@ -76,7 +76,7 @@ def decide(identity: InputIdentity, evidence: Any, when: str) -> Decision:
         verdict == Verdict.MIXED and fraction is not None and fraction >= INPUT_BOUND_FRACTION
     )
     if waits:
-        reason = f"{verdict}: the training waited for data {share} of its time ({origin})"
+        reason = f"{verdict}: the training waited for data {share} of its time ({origin}){_throttled(diagnosis)}"
         return Decision(True, reason, str(verdict), origin, planned, profile, is_training)
     reason = f"{_why_not(verdict, share)} ({origin}); {_FORCE}"
     return Decision(False, reason, str(verdict), origin, planned, profile, is_training)
@@ -92,6 +92,15 @@ def _planned_before(identity: InputIdentity) -> int | None:
     earlier = find_last_profile(identity)
     trained = earlier is not None and identity.is_same_input(earlier.training_input)
     return earlier.planned_steps_per_epoch if earlier is not None and trained else None
+
+
+def _throttled(diagnosis: Diagnosis) -> str:
+    """What no repair mends, and should be mended first."""
+    found = next((one for one in diagnosis.findings if one.code == "throttled"), None)
+    if found is None:
+        return ""
+    share = found.numbers["throttled_fraction"]
+    return f"; its CPU quota stopped it in {share:.0%} of the quota's periods meanwhile, so raise that first"
 
 
 def _why_not(verdict: Verdict, share: str) -> str:

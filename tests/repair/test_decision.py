@@ -8,6 +8,7 @@ import pytest
 from builders import make_input, make_profile
 
 from kerasdiag.diagnosis import diagnose
+from kerasdiag.environment.window import MachineWindow
 from kerasdiag.errors import EvidenceError, ProfileFileError
 from kerasdiag.profile import RunProfile
 from kerasdiag.profile_cache import save_last_profile
@@ -37,6 +38,14 @@ def test_input_bound_repairs():
         "input-bound: the training waited for data 67% of its time (measured on workstation at 2026-11-23 10:00 UTC)"
     )
     assert (made.verdict, made.planned_steps) == ("input-bound", 28)
+
+
+@pytest.mark.parametrize(("share", "is_said"), [(0.4, True), (0.05, False), (None, False)])
+def test_a_quota_that_stopped_the_training_is_named(share, is_said):
+    """A cache does not mend it."""
+    made = decide(ME, profile(machine=MachineWindow(throttled_fraction=share)), "bottleneck")
+    assert made.repair
+    assert ("stopped it in 40% of the quota's periods meanwhile, so raise that first" in made.reason) is is_said
 
 
 @pytest.mark.parametrize(
