@@ -43,7 +43,7 @@ def test_input_bound_repairs():
 @pytest.mark.parametrize(("share", "is_said"), [(0.4, True), (0.05, False), (None, False)])
 def test_a_quota_that_stopped_the_training_is_named(share, is_said):
     """A cache does not mend it."""
-    made = decide(ME, profile(machine=MachineWindow(throttled_fraction=share)), "bottleneck")
+    made = decide(ME, profile(machine=MachineWindow(60.0, throttled_fraction=share)), "bottleneck")
     assert made.repair
     assert ("stopped it in 40% of the quota's periods meanwhile, so raise that first" in made.reason) is is_said
 
@@ -68,7 +68,9 @@ def test_other_verdicts_keep_the_generator(wait_s, facts, words):
 @pytest.mark.parametrize(("fraction", "repairs"), [(0.3, True), (0.1, False), (None, False)])
 def test_mixed_repairs_with_as_much_wait(monkeypatch, fraction, repairs):
     """A training that waits a fifth of its time is worth it, whatever else slows it."""
-    monkeypatch.setattr(decision, "diagnose", lambda _: SimpleNamespace(verdict="mixed", data_wait_fraction=fraction))
+    monkeypatch.setattr(
+        decision, "diagnose", lambda _: SimpleNamespace(verdict="mixed", data_wait_fraction=fraction, findings=())
+    )
     assert decide(ME, profile(), "bottleneck").repair == repairs
 
 
