@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -109,3 +110,23 @@ def test_old_console(saved, encoding):
     text = result.stdout.decode(encoding)
     assert "kerasdiag: input-bound" in text
     assert "####" in text
+
+
+@pytest.mark.parametrize("text", ["raise RuntimeError('no')", "def (", "import nothing_there", None])
+def test_a_package_that_is_needed_and_broken_is_named(tmp_path, text):
+    """One sentence with what to type, and no traceback of ours."""
+    folder = tmp_path / "packaging"
+    folder.mkdir()
+    if text is None:  # as good as missing: it has no such part
+        text = "raise ModuleNotFoundError(\"No module named 'packaging'\", name='packaging')"
+    (folder / "__init__.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "kerasdiag", "doctor"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("kerasdiag: the package packaging, which it needs, is missing or broken (")
+    assert done.stderr.endswith("-m pip install --force-reinstall packaging\n")
+    assert len(done.stderr.splitlines()) == 1
