@@ -136,7 +136,8 @@ class RunProfile:
             name for it.
         epochs: What lies between the steps: epoch boundaries, validation, checkpoints.
         callbacks: What each callback cost, the dearest first; the profiler itself is not among them.
-        compile_s: Seconds in which steps were traced and compiled, None where that was not measured.
+        compile_s: Seconds of tracing and compiling, and the whole period of each step in which it happened, its wait
+            included; None where that was not measured.
         ceilings: What input and model reach alone, None where that was not asked for.
         input_stages: What the stages of the training input cost, None where they were not taken apart.
         machine: What the machine did to this process during the fit, None where nobody looked.

@@ -158,6 +158,39 @@ def test_steps_that_were_not_measured_took_their_time_too():
     assert (spent.data_wait_s, spent.step_s, spent.callbacks_s) == pytest.approx((105 * 0.04, 105 * 0.05, 105 * 0.01))
 
 
+def with_first_step(profile, wait_s, period_s):
+    """The first step waits as long and traces."""
+    steps = profile.steps
+    steps = dataclasses.replace(
+        steps,
+        wait_s=(wait_s, *steps.wait_s[1:]),
+        period_s=(period_s, *steps.period_s[1:]),
+        compiled=(1, *steps.compiled[1:]),
+    )
+    return dataclasses.replace(profile, steps=steps, compile_s=3.0 + period_s)
+
+
+def test_what_a_step_waited_that_compiled_is_waiting():
+    """A shuffle buffer that fills for a minute before the first batch is no compiling; nothing is counted twice."""
+    plain = make_profile(0.04, 0.06, 60)
+    profile = with_first_step(plain, wait_s=60.0, period_s=62.0)
+    spent = diagnose(profile).time_spent
+    assert (spent.data_wait_s, spent.compile_s) == pytest.approx((60.0 + 59 * 0.04, 2.0 + 3.0))
+    assert spent.total_s == pytest.approx(sum(profile.steps.period_s) + 3.0 + sum(profile.epochs.boundary_s))
+
+
+def test_what_comes_before_the_first_step_changes_no_share_of_callbacks():
+    """It is judged by the steps that are measured, however long the first one waited."""
+    plain = make_profile(0.0, 0.1, 100, epochs=2, compile_s=3.0)
+    saving = make_epochs(plain.steps, boundary_s=5.0, checkpoint_s=(5.0, 5.0))
+    plain = dataclasses.replace(plain, epochs=saving)
+    share, late = (
+        diagnose(one).estimates["callback_fraction"].value
+        for one in (with_first_step(plain, 0.0, 2.0), with_first_step(plain, 60.0, 62.0))
+    )
+    assert late == pytest.approx(share)
+
+
 def test_callbacks_between_epochs_count():
     """A checkpoint that takes as long as its epoch makes a training callback-bound; validation does not."""
     profile = make_profile(0.0, 0.1, 100, epochs=2)

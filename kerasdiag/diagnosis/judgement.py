@@ -176,7 +176,7 @@ def _estimate(profile: RunProfile, steps: StepTimes, spent: TimeSpent | None) ->
     if steps.callbacks_s:
         found["hidden_wait_fraction"] = ratios.of(steps.hidden_wait_s, steps.period_s)
         found["waited_fraction"] = ratios.of(steps.waited_steps, steps.steps)
-        found["callback_fraction"] = _with_epochs(ratios.of(steps.callbacks_s, steps.period_s), spent)
+        found["callback_fraction"] = _with_epochs(ratios.of(steps.callbacks_s, steps.period_s), profile, spent)
     if profile.launch_s is not None:
         found["launch_fraction"] = ratios.of([profile.launch_s * count for count in steps.steps], steps.period_s)
     return {name: estimate for name, estimate in found.items() if estimate is not None}
@@ -193,11 +193,12 @@ def _predict(profile: RunProfile) -> dict[str, Estimate]:
     return {name: Estimate(value, None) for name, value in values.items()}
 
 
-def _with_epochs(of_steps: Estimate | None, spent: TimeSpent | None) -> Estimate | None:
+def _with_epochs(of_steps: Estimate | None, profile: RunProfile, spent: TimeSpent | None) -> Estimate | None:
     """Share of callbacks: those of each step by the measured steps, those between epochs by the whole fit."""
     if of_steps is None or spent is None:
         return of_steps
-    training_s = spent.total_s - spent.validation_s - spent.compile_s - spent.verdicts_s
+    # Steps that compiled are not judged, nor is what they waited.
+    training_s = spent.total_s - spent.validation_s - (profile.compile_s or 0.0) - spent.verdicts_s
     whole = (spent.callbacks_s + spent.checkpoint_s) / training_s if training_s > 0 else 0.0
     between = max(0.0, whole - of_steps.value)
     interval = of_steps.interval and (of_steps.interval[0] + between, of_steps.interval[1] + between)
