@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from builders import make_epochs, make_gpu, make_input, make_profile, make_steps
 
+from kerasdiag.ceilings.value import CEILINGS_METHOD, Ceilings
 from kerasdiag.diagnosis import Verdict, diagnose
 from kerasdiag.diagnosis.advice import explain_verdict
 from kerasdiag.diagnosis.estimates import ratio
@@ -95,6 +96,23 @@ def test_a_verdict_near_a_threshold_is_not_clear():
     assert str(near.confidence.level) == "medium"
     assert str(diagnose(profile_with(0.5, 60, noise=0.1)).confidence.level) == "high"
     assert "the interval reaches over a threshold" in near.confidence.reasons
+
+
+@pytest.mark.parametrize("shares", [{"callbacks": 0.2}, {"launch": 0.2}], ids=str)
+def test_a_verdict_is_not_clear_near_the_threshold_of_any_share(shares):
+    """No wait at all, and still nobody knows whether a fifth goes into callbacks, or into starting the steps."""
+    assert not diagnose(profile_with(0.0, 60, noise=0.6, seed=3, **shares)).is_clear
+    assert diagnose(profile_with(0.0, 60, noise=0.1, **dict.fromkeys(shares, 0.4))).is_clear
+
+
+def test_a_number_without_an_interval_is_said_to_have_none():
+    """Ceilings predict a wait; nothing reached over a threshold."""
+    ceilings = Ceilings(input_s=0.2, step_s=0.1, steps=10)
+    diagnosis = diagnose(RunProfile(state="completed", method=CEILINGS_METHOD, ceilings=ceilings))
+    assert diagnosis.data_wait_interval is None
+    assert "no interval" in " ".join(diagnosis.confidence.reasons)
+    assert "threshold" not in " ".join(diagnosis.confidence.reasons)
+    assert (str(diagnosis.confidence.level), diagnosis.is_clear) == ("medium", False)
 
 
 @pytest.mark.parametrize(
