@@ -446,6 +446,27 @@ def test_interval_holds_the_truth_as_often_as_it_says():
     assert hits >= 50  # 57 expected of a perfect one; drawing single steps reaches about 35
 
 
+def test_interval_of_few_steps_is_not_much_too_narrow():
+    """Twenty steps are the least that are judged: as many rows are drawn as there are, and all equally often."""
+    hits = 0
+    for seed in range(200):
+        waits = 0.03 + 0.01 * np.random.default_rng(seed).standard_normal(20)
+        low, high = ratio(list(waits), list(waits + 0.05)).interval
+        hits += low <= 0.03 / 0.08 <= high
+    assert hits >= 155  # of 200; blocks of 8 drawn three times, not in a circle, reach 140
+
+
+@pytest.mark.parametrize("count", [20, 60, 101])
+def test_interval_is_the_same_wherever_the_long_wait_was(count):
+    """The first and the last step count as much as those in the middle."""
+    intervals = [
+        ratio([float(step == place) for step in range(count)], [1.0] * count).interval
+        for place in (0, 1, count // 2, count - 1)
+    ]
+    assert intervals == [pytest.approx(intervals[0], abs=1e-9)] * 4
+    assert intervals[0][1] > 1.5 / count
+
+
 def test_interval_is_the_same_each_time():
     """The draws are seeded: a report does not change when it is shown again."""
     profile = profile_with(0.3, noise=0.3)
