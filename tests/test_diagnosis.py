@@ -270,6 +270,16 @@ def test_drift_over_the_epochs(first_s, last_s, found):
         assert ("grew" in message) is (last_s > first_s)
 
 
+@pytest.mark.parametrize(("steps_per_row", "found"), [(16, True), (3, False)])
+def test_drift_over_the_epochs_of_a_long_training(steps_per_row, found):
+    """Its rows hold many steps each, so few rows are enough; few steps are not."""
+    profile = make_profile(wait_s=[1.6] * 6 + [0.0] * 6, step_s=1.6, count=12, noise=0.05)
+    steps = dataclasses.replace(
+        profile.steps, epoch=(0,) * 6 + (1,) * 6, steps=(steps_per_row,) * 12, warm_up=(0,) * 12
+    )
+    assert ("drifting-wait" in codes(dataclasses.replace(profile, steps=steps))) is found
+
+
 @pytest.mark.parametrize(("share", "found"), [(0.04, False), (0.06, True), (0.19, True), (0.3, False)])
 def test_callback_tax(share, found):
     """Between the fifth that makes a verdict and what nobody would mend."""

@@ -65,7 +65,9 @@ def drifting_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:
     waits = []
     for epoch, rows in sorted(by_epoch.items()):
         part = steps.rows(rows)
-        wait = ratio(part.wait_s, part.period_s) if len(rows) >= MIN_MEASURED_STEPS else None
+        # Rows of a long training hold several steps each.
+        enough = part.num_steps >= MIN_MEASURED_STEPS
+        wait = ratio(part.wait_s, part.period_s, part.num_steps) if enough else None
         if wait is not None:
             waits.append((epoch, wait))
     if len(waits) < 2:
