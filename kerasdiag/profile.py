@@ -143,6 +143,8 @@ class RunProfile:
         machine: What the machine did to this process during the fit, None where nobody looked.
         launch_s: What starting one step costs, however little it computes, in seconds; None where that was not measured.
         first_batch: What the first batch held and what the model expects, None where nobody looked.
+        has_steps_per_epoch: Whether ``fit`` was given ``steps_per_epoch``, None where nobody looked.
+        stopped_early: Whether a callback told the model to stop (``stop_training``), at the end of an epoch or in it.
     """
 
     kerasdiag_version: str = ""
@@ -174,6 +176,8 @@ class RunProfile:
     input_stages: Optional[InputStages] = field(default=None, metadata=profile_json.ADDED_LATER)
     machine: Optional[MachineWindow] = field(default=None, metadata=profile_json.ADDED_LATER)
     first_batch: Optional[FirstBatch] = field(default=None, metadata=profile_json.ADDED_LATER)
+    has_steps_per_epoch: Optional[bool] = field(default=None, metadata=profile_json.ADDED_LATER)
+    stopped_early: bool = field(default=False, metadata=profile_json.ADDED_LATER)
 
     @property
     def unmeasured_steps(self) -> int:

@@ -15,8 +15,9 @@ from kerasdiag.diagnosis.advice import explain_verdict
 from kerasdiag.diagnosis.estimates import ratio
 from kerasdiag.environment.window import MachineWindow
 from kerasdiag.profile import RunProfile
+from kerasdiag.profiler.epoch_recorder import EpochRecorder
 from kerasdiag.stage_timing import InputStages, StageTime
-from kerasdiag.step_times import EpochTimes, StepTimes
+from kerasdiag.step_times import MAX_EPOCH_ROWS, EpochTimes, StepTimes
 
 # Shares of the training time. Where several are a fifth or more the verdict is mixed.
 TRUTH_TABLE = """
@@ -254,6 +255,51 @@ def test_an_epoch_that_was_broken_off_is_not_unequal():
     profile = make_profile(0.0, 0.1, 40, state="interrupted")
     broken = EpochTimes((0, 1), (25, 15), *[(0.0,) * 2] * 4)
     assert "unequal-epochs" not in codes(dataclasses.replace(profile, epochs=broken))
+
+
+def unequal_epochs_of(profile, counts, **facts):
+    epochs = EpochTimes(tuple(range(len(counts))), tuple(counts), *[(0.0,) * len(counts)] * 4)
+    profile = dataclasses.replace(profile, epochs=epochs, **facts)
+    return next((one for one in diagnose(profile).findings if one.code == "unequal-epochs"), None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "stopped_early", "found"),
+    [
+        ((25, 25, 7), True, False),  # TerminateOnNaN, or a limit of time
+        ((25, 25, 7), False, True),  # the input ended
+        ((25, 7, 25), True, True),
+        ((25, 7, 3), True, True),
+        ((25, 25), True, False),  # EarlyStopping
+        ((7,), True, False),
+    ],
+)
+def test_an_epoch_that_a_callback_broke_off_is_not_unequal(counts, stopped_early, found):
+    """Only the last one can be; the others are judged as ever."""
+    finding = unequal_epochs_of(make_profile(), counts, stopped_early=stopped_early, has_steps_per_epoch=True)
+    assert (finding is not None) is found
+
+
+def test_later_epochs_that_share_a_row_are_not_unequal():
+    """The last of so many rows holds all epochs that follow."""
+    recorder = EpochRecorder()
+    for epoch in range(MAX_EPOCH_ROWS + 50):
+        recorder.begin(epoch)
+        for _ in range(2):
+            recorder.begin_step(0.0)
+        recorder.end(0.0)
+    counts = recorder.times(0.0).steps
+    assert counts[-1] == 2 * 51
+    assert unequal_epochs_of(make_profile(), counts) is None
+    assert unequal_epochs_of(make_profile(), (2, 1, *counts[2:])) is not None
+
+
+def test_an_input_that_changes_its_length_is_told_apart():
+    """Who gave no steps_per_epoch cannot leave it out, and may have meant it."""
+    finding = unequal_epochs_of(make_profile(), (25, 30, 35), has_steps_per_epoch=False)
+    assert str(finding.severity) == "info"
+    assert "Leave out" not in finding.remedy.text
+    assert "on_epoch_end" in finding.remedy.text
 
 
 @pytest.mark.parametrize(

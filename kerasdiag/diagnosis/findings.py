@@ -36,24 +36,44 @@ def run_findings(profile: RunProfile, estimates: Estimates) -> tuple[Finding, ..
 
 def unequal_epochs(profile: RunProfile, estimates: Estimates) -> Finding | None:
     """Epochs of the same fit that trained on different numbers of batches."""
-    counts = profile.epochs.steps if profile.state == "completed" else profile.epochs.steps[:-1]
+    counts = _steps_of_whole_epochs(profile)
     if len(set(counts)) < 2:
         return None
     shown = ", ".join(map(str, counts[:6])) + (" ..." if len(counts) > 6 else "")
     planned = profile.planned_steps_per_epoch
     asked = f" of {planned} planned" if planned else ""
-    return Finding(
-        "unequal-epochs",
-        Severity.WARN,
-        f"The epochs trained {shown} steps{asked}: the input ended within an epoch, and what was left of it made a short "
-        "one.",
-        (Evidence(f"steps of each epoch: {shown}", Provenance.MEASURED),),
-        Remedy(
+    if profile.has_steps_per_epoch is False:  # an epoch is whatever the input gives, which may be meant
+        severity = Severity.INFO
+        why = "fit was given no steps_per_epoch, and one pass over the input was not as long as another"
+        text = (
+            "Where that is not meant, look at what the input does between two epochs (on_epoch_end), or whether one pass "
+            "uses it up."
+        )
+    else:
+        severity = Severity.WARN
+        why = "the input ended within an epoch, and what was left of it made a short one"
+        text = (
             "Leave out steps_per_epoch, so that an epoch is one pass over the data; or give fit an input without an "
             "end (dataset.repeat()) together with steps_per_epoch."
-        ),
+        )
+    return Finding(
+        "unequal-epochs",
+        severity,
+        f"The epochs trained {shown} steps{asked}: {why}.",
+        (Evidence(f"steps of each epoch: {shown}", Provenance.MEASURED),),
+        Remedy(text),
         {"least_steps": min(counts), "most_steps": max(counts)},
     )
+
+
+def _steps_of_whole_epochs(profile: RunProfile) -> tuple[int, ...]:
+    """Steps of the epochs that nobody broke off: neither Ctrl-C nor a callback that stopped within the last one."""
+    counts = profile.epochs.steps_of_single_epochs
+    if len(counts) < len(profile.epochs.steps) or not counts:
+        return counts
+    is_short = counts[-1] < max(counts)
+    is_broken_off = profile.state != "completed" or (profile.stopped_early and is_short)
+    return counts[:-1] if is_broken_off else counts
 
 
 def drifting_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:

@@ -68,6 +68,7 @@ class FitMeasurement:
         self._thread_id = threading.get_ident()
         self._state = "running"
         self._end_s: float | None = None
+        self._stopped_early = False
         self._callbacks: tuple[CallbackTime, ...] | None = None  # once the fit is over
         self._machine: MachineWindow | None = None  # the same
         self._wants_ceilings = ceilings
@@ -148,6 +149,7 @@ class FitMeasurement:
             self._state = state
             self._end_steps()
             self._end_s = self._clock()
+            self._stopped_early = self.probe is not None and bool(getattr(self.probe.model, "stop_training", False))
             self._machine = self._window.look()
             self.look_at_input()
         if self._end_of_fit is not None:
@@ -216,6 +218,7 @@ class FitMeasurement:
         return dataclasses.replace(
             self._facts,
             state=state,
+            stopped_early=self._stopped_early,
             method=probe.method if probe is not None and "data_wait" not in not_measured else None,
             steps=self.recorder.step_times(),
             pull_overhead_s=self.recorder.pull_overhead_s if probe is not None else None,
@@ -277,6 +280,7 @@ class FitMeasurement:
             ),
             planned_epochs=params.get("epochs"),
             planned_steps_per_epoch=params.get("steps"),
+            has_steps_per_epoch=(arguments["steps_per_epoch"] is not None if "steps_per_epoch" in arguments else None),
         )
 
     def _identify(self, data: Any, batch_size: Any, common: dict[str, Any]) -> InputIdentity | None:
