@@ -377,6 +377,21 @@ def test_the_slowest_stage_of_an_input_is_named():
     assert "slowest-stage" not in codes(make_profile(0.0, 0.1, 60, input_stages=STAGES))
 
 
+def test_stages_of_one_name_are_told_apart():
+    """A pipeline may map twice: both have their number, in words and in the JSON, and the remedy of their kind."""
+    stages = (
+        StageTime("TensorSlice", 0.001),
+        StageTime("Map", 0.006),
+        StageTime("Batch", 0.001),
+        StageTime("Map", 0.002),
+    )
+    profile = make_profile(0.1, 0.1, 60, input_stages=InputStages("batch", "timed prefixes", stages, 30))
+    finding = next(one for one in diagnose(profile).findings if one.code == "slowest-stage")
+    assert "Map 1 is 60%, Map 2 20%, TensorSlice 10%" in finding.message
+    assert finding.numbers == {"TensorSlice_s": 0.001, "Map_1_s": 0.006, "Batch_s": 0.001, "Map_2_s": 0.002}
+    assert "num_parallel_calls" in finding.remedy.code[0]
+
+
 @pytest.mark.parametrize(
     ("stages", "said"),
     [
