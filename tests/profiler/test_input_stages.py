@@ -126,6 +126,19 @@ def test_chains_that_another_iterator_would_change_are_left_alone(kind):
     assert generator.state.numpy().tolist() == state
 
 
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda numbers: numbers.repeat(), "the dataset is endless"),
+        (lambda numbers: numbers.repeat().take(50), "Repeat is endless"),
+        (lambda numbers: numbers.filter(lambda n: n > 3), "the dataset is of unknown length"),
+    ],
+)
+def test_what_has_no_length_is_named(make, why):
+    """It is not the first operation, whose length is known."""
+    assert time_prefixes(make(tf.data.Dataset.from_tensor_slices(np.arange(100))).batch(4)) == why
+
+
 def test_order_of_a_shuffled_dataset_is_as_without_us():
     """A dataset whose order follows a global seed gives the same epochs, looked at or not."""
 
