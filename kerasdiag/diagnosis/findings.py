@@ -188,7 +188,7 @@ def memory_nearly_full(profile: RunProfile, estimates: Estimates) -> Finding | N
         "memory-nearly-full",
         Severity.WARN,
         f"The process held {machine.peak_memory_bytes / 2**30:.1f} of the {machine.memory_limit_bytes / 2**30:.1f} GiB that "
-        "its container may hold: a little more, and it is killed.",
+        "its container may hold: a little more, and it is killed (memory.max), or slowed to a crawl (memory.high).",
         (Evidence("the peak of the process and the limit of its cgroup", Provenance.MEASURED),),
         Remedy("Smaller shuffle buffers and fewer workers hold fewer images; or raise the limit."),
         {"peak_memory_bytes": machine.peak_memory_bytes, "memory_limit_bytes": machine.memory_limit_bytes},
