@@ -136,12 +136,15 @@ class RunProfile:
             name for it.
         epochs: What lies between the steps: epoch boundaries, validation, checkpoints.
         callbacks: What each callback cost, the dearest first; the profiler itself is not among them.
-        compile_s: Seconds in which steps were traced and compiled, None where that was not measured.
+        compile_s: Seconds of tracing and compiling, and the whole period of each step in which it happened, its wait
+            included; None where that was not measured.
         ceilings: What input and model reach alone, None where that was not asked for.
         input_stages: What the stages of the training input cost, None where they were not taken apart.
         machine: What the machine did to this process during the fit, None where nobody looked.
         launch_s: What starting one step costs, however little it computes, in seconds; None where that was not measured.
         first_batch: What the first batch held and what the model expects, None where nobody looked.
+        has_steps_per_epoch: Whether ``fit`` was given ``steps_per_epoch``, None where nobody looked.
+        stopped_early: Whether a callback told the model to stop (``stop_training``), at the end of an epoch or in it.
     """
 
     kerasdiag_version: str = ""
@@ -173,6 +176,8 @@ class RunProfile:
     input_stages: Optional[InputStages] = field(default=None, metadata=profile_json.ADDED_LATER)
     machine: Optional[MachineWindow] = field(default=None, metadata=profile_json.ADDED_LATER)
     first_batch: Optional[FirstBatch] = field(default=None, metadata=profile_json.ADDED_LATER)
+    has_steps_per_epoch: Optional[bool] = field(default=None, metadata=profile_json.ADDED_LATER)
+    stopped_early: bool = field(default=False, metadata=profile_json.ADDED_LATER)
 
     @property
     def unmeasured_steps(self) -> int:

@@ -14,6 +14,8 @@ from typing_extensions import Self
 
 from kerasdiag import profile_json
 
+MAX_EPOCH_ROWS = 4096  # later epochs are added to the last row
+
 _ADDED_LATER: Any = profile_json.ADDED_LATER  # Any: dataclasses takes any mapping
 
 Columns = TypeVar("Columns", bound="_Columns")
@@ -96,6 +98,8 @@ class StepTimes(_Columns):
 class EpochTimes(_Columns):
     """The epochs of a fit as columns of equal length: what is no step's time.
 
+    There are ``MAX_EPOCH_ROWS`` rows at most; the last of so many holds all later epochs, too.
+
     Attributes:
         epoch: Index of the epoch.
         steps: Steps that ran in it.
@@ -112,6 +116,11 @@ class EpochTimes(_Columns):
     validation_s: tuple[float, ...] = ()
     callbacks_s: tuple[float, ...] = ()
     checkpoint_s: tuple[float, ...] = ()
+
+    @property
+    def steps_of_single_epochs(self) -> tuple[int, ...]:
+        """Steps of each row that is known to hold one epoch only."""
+        return self.steps[: MAX_EPOCH_ROWS - 1]
 
     def __len__(self) -> int:
         return len(self.epoch)

@@ -24,9 +24,10 @@ BottleneckProfiler gets no second panel. Fits in child processes are not seen.
 """
 _EPILOG = """\
 --until-verdict ends the script from inside a training step, with exit code 0, once the verdict has been the
-same for 20 steps and its 95 % interval lies on one side of the thresholds (5 % and 20 % wait); at the latest
-with the first step that ends 60 s after the first one of the script. It prints verdict, what to do next, and
-what the waiting costs. A fit that ends earlier just ends, and the script goes on.
+same for 20 steps and its 95 % intervals lie on one side of the thresholds (5 % and 20 % wait, 20 % callbacks,
+20 % starting the steps); at the latest with the first step that ends 60 s after the first one of the script. It
+prints verdict, what to do next, and what the waiting costs. A fit that ends earlier just ends, and the script
+goes on.
 
 Nothing after that step is run: no model.save, no finally, no atexit. Keras' callbacks that keep the model
 (ModelCheckpoint, BackupAndRestore and what is made from them) are left out from the start, so no checkpoint

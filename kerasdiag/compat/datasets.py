@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any  # TensorFlow has no types
 
+_PYTHON_CALLS = {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
+
 
 def operation_name(dataset: Any) -> str:
     """Name of the operation that makes a dataset: ``_ParallelMapDataset`` is ``ParallelMap``."""
@@ -38,16 +40,28 @@ def _objection(dataset: Any) -> str | None:
         return f"{name} would be filled by another iterator"
     if hasattr(dataset, "_datasets") or hasattr(dataset, "_input_datasets"):
         return f"{name} reads several datasets"
-    function = getattr(getattr(dataset, "_map_func", None), "function", None)
-    graph = getattr(function, "graph", None)
-    if graph is not None:
-        kinds = {operation.type for operation in graph.get_operations()}
-        if kinds & {"PyFunc", "EagerPyFunc", "PyFuncStateless"}:
-            return f"{name} calls Python, which may count its calls"
-        tensorflow = sys.modules["tensorflow"]
-        if any(one.dtype == tensorflow.resource for one in getattr(function, "captured_inputs", ())):
-            return f"a function of {name} keeps state"
+    return _objection_to_functions(dataset, name)
+
+
+def _objection_to_functions(dataset: Any, name: str) -> str | None:
+    try:
+        # Of TensorFlow 2.10 to 2.21: what it maps, filters, scans, groups, reduces by.
+        functions = [wrapper.function for wrapper in dataset._functions()]
+        kinds = set().union(*(_operations_in(function.graph) for function in functions))
+    except Exception as fault:  # not where it was in the versions that were looked at
+        return f"the functions of {name} cannot be looked into ({type(fault).__name__})"
+    if kinds & _PYTHON_CALLS:
+        return f"{name} calls Python, which may count its calls"
+    tensorflow = sys.modules["tensorflow"]
+    if any(one.dtype == tensorflow.resource for function in functions for one in function.captured_inputs):
+        return f"a function of {name} keeps state"
     return None
+
+
+def _operations_in(graph: Any) -> set[str]:
+    """Kinds of the operations of a function's graph, and of the functions that it calls."""
+    called = graph.as_graph_def().library.function
+    return {one.type for one in graph.get_operations()} | {node.op for one in called for node in one.node_def}
 
 
 def _has_order_to_keep(shuffled: Any) -> bool:

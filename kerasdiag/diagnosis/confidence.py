@@ -46,13 +46,13 @@ class Confidence:
 
 
 def confidence_in(
-    verdict: Verdict, *, is_clear: bool, utilization_percent: float | None, profile: RunProfile
+    verdict: Verdict, *, is_clear: bool | None, utilization_percent: float | None, profile: RunProfile
 ) -> Confidence:
     """Return how sure a verdict is.
 
     Args:
         verdict: The verdict.
-        is_clear: Whether both ends of the interval give it.
+        is_clear: Whether both ends of each interval give it; None where there is no interval.
         utilization_percent: Mean ``utilization.gpu`` over the measured steps (0-100), or None.
         profile: What was judged.
     """
@@ -60,7 +60,9 @@ def confidence_in(
         return Confidence(Level.LOW, ("there is no verdict",))
     steps = 1
     reasons = []
-    if is_clear:
+    if is_clear is None:
+        reasons.append("there is no interval that would tell how far off the number may be")
+    elif is_clear:
         reasons.append("both ends of the interval give this verdict")
         steps += 1
     else:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 BOOTSTRAP_RESAMPLES = 1000
 INTERVAL_LEVEL = 0.95
 # With several workers the batches come in bursts; a block must be longer than a burst.
-MIN_BLOCK_ROWS = 8
+MIN_BLOCK_STEPS = 8
+MIN_ROWS = 5  # fewer cannot be drawn in different ways
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,21 @@ class Estimate:
 class Ratios:
     """Ratios of sums over the same rows; the draws of their intervals are made once.
 
-    Neighbouring waits depend on each other (a full queue serves several steps), so an interval comes from a moving-block
-    bootstrap: blocks of neighbours are drawn instead of single steps (Kuensch 1989). The draws are seeded: the same
-    profile gives the same interval.
+    Neighbouring waits depend on each other (a full queue serves several steps), so an interval comes from a circular
+    block bootstrap: blocks of neighbours are drawn instead of single steps, and the last row has the first one as its
+    neighbour, so that all rows are drawn equally often (Politis and Romano 1992). The draws are seeded: the same profile
+    gives the same interval.
 
     Args:
         rows: How many rows there are.
+        steps: How many steps they hold, where that is not one each.
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, steps: int | None = None) -> None:
         self._rows = rows
-        self._block = min(max(MIN_BLOCK_ROWS, round(rows**0.5)), rows // 2)
+        self._steps = rows if steps is None else steps
+        least = -(-MIN_BLOCK_STEPS * rows // max(1, self._steps))
+        self._block = min(max(least, round(rows**0.5)), rows // 2)
         self._drawn: np.ndarray[Any, Any] | None = None
 
     def of(self, numerators: Sequence[float], denominators: Sequence[float]) -> Estimate | None:
@@ -63,27 +68,34 @@ class Ratios:
     def _interval(self, numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, float] | None:
         import numpy as np  # here, so that `import kerasdiag` stays fast
 
-        if self._rows < MIN_MEASURED_STEPS:
+        if self._steps < MIN_MEASURED_STEPS or self._rows < MIN_ROWS:
             return None
         if self._drawn is None:
             random = np.random.default_rng(20)
-            shape = (BOOTSTRAP_RESAMPLES, -(-self._rows // self._block))
-            self._drawn = random.integers(0, self._rows - self._block + 1, size=shape)
-        over, under = (self._block_sums(np.asarray(column)) for column in (numerators, denominators))
-        ratios = over[self._drawn].sum(axis=1) / under[self._drawn].sum(axis=1)
+            self._drawn = random.integers(0, self._rows, size=(BOOTSTRAP_RESAMPLES, -(-self._rows // self._block)))
+        over, under = (self._sums(np.asarray(column), self._drawn) for column in (numerators, denominators))
+        ratios = over / under
         tail = (1 - INTERVAL_LEVEL) / 2
         low, high = np.quantile(ratios, [tail, 1 - tail])
         return float(low), float(high)
 
-    def _block_sums(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Sum of each run of neighbours; shape (rows,) to (rows - block + 1,)."""
-        import numpy as np
-
-        running = np.concatenate([[0.0], np.cumsum(values)])
-        sums: np.ndarray[Any, Any] = running[self._block :] - running[: -self._block]
+    def _sums(self, values: np.ndarray[Any, Any], drawn: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Sums over blocks that begin at ``drawn``, (resamples, blocks), the last cut so that there are ``rows`` in all."""
+        last = self._rows - self._block * (drawn.shape[1] - 1)
+        whole, cut = (_sums_of_runs(values, length) for length in (self._block, last))
+        sums: np.ndarray[Any, Any] = whole[drawn[:, :-1]].sum(axis=1) + cut[drawn[:, -1]]
         return sums
 
 
-def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Estimate | None:
-    """Return one ratio; see ``Ratios.of``."""
-    return Ratios(len(numerators)).of(numerators, denominators)
+def _sums_of_runs(values: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
+    """Sum of as many neighbours from each row on, in a circle; shape (rows,) to (rows,)."""
+    import numpy as np
+
+    running = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[: length - 1]]))])
+    sums: np.ndarray[Any, Any] = running[length:] - running[:-length]
+    return sums
+
+
+def ratio(numerators: Sequence[float], denominators: Sequence[float], steps: int | None = None) -> Estimate | None:
+    """Return one ratio; see ``Ratios``."""
+    return Ratios(len(numerators), steps).of(numerators, denominators)

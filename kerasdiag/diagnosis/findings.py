@@ -36,24 +36,44 @@ def run_findings(profile: RunProfile, estimates: Estimates) -> tuple[Finding, ..
 
 def unequal_epochs(profile: RunProfile, estimates: Estimates) -> Finding | None:
     """Epochs of the same fit that trained on different numbers of batches."""
-    counts = profile.epochs.steps if profile.state == "completed" else profile.epochs.steps[:-1]
+    counts = _steps_of_whole_epochs(profile)
     if len(set(counts)) < 2:
         return None
     shown = ", ".join(map(str, counts[:6])) + (" ..." if len(counts) > 6 else "")
     planned = profile.planned_steps_per_epoch
     asked = f" of {planned} planned" if planned else ""
-    return Finding(
-        "unequal-epochs",
-        Severity.WARN,
-        f"The epochs trained {shown} steps{asked}: the input ended within an epoch, and what was left of it made a short "
-        "one.",
-        (Evidence(f"steps of each epoch: {shown}", Provenance.MEASURED),),
-        Remedy(
+    if profile.has_steps_per_epoch is False:  # an epoch is whatever the input gives, which may be meant
+        severity = Severity.INFO
+        why = "fit was given no steps_per_epoch, and one pass over the input was not as long as another"
+        text = (
+            "Where that is not meant, look at what the input does between two epochs (on_epoch_end), or whether one pass "
+            "uses it up."
+        )
+    else:
+        severity = Severity.WARN
+        why = "the input ended within an epoch, and what was left of it made a short one"
+        text = (
             "Leave out steps_per_epoch, so that an epoch is one pass over the data; or give fit an input without an "
             "end (dataset.repeat()) together with steps_per_epoch."
-        ),
+        )
+    return Finding(
+        "unequal-epochs",
+        severity,
+        f"The epochs trained {shown} steps{asked}: {why}.",
+        (Evidence(f"steps of each epoch: {shown}", Provenance.MEASURED),),
+        Remedy(text),
         {"least_steps": min(counts), "most_steps": max(counts)},
     )
+
+
+def _steps_of_whole_epochs(profile: RunProfile) -> tuple[int, ...]:
+    """Steps of the epochs that nobody broke off: neither Ctrl-C nor a callback that stopped within the last one."""
+    counts = profile.epochs.steps_of_single_epochs
+    if len(counts) < len(profile.epochs.steps) or not counts:
+        return counts
+    is_short = counts[-1] < max(counts)
+    is_broken_off = profile.state != "completed" or (profile.stopped_early and is_short)
+    return counts[:-1] if is_broken_off else counts
 
 
 def drifting_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:
@@ -65,7 +85,9 @@ def drifting_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:
     waits = []
     for epoch, rows in sorted(by_epoch.items()):
         part = steps.rows(rows)
-        wait = ratio(part.wait_s, part.period_s) if len(rows) >= MIN_MEASURED_STEPS else None
+        # Rows of a long training hold several steps each.
+        enough = part.num_steps >= MIN_MEASURED_STEPS
+        wait = ratio(part.wait_s, part.period_s, part.num_steps) if enough else None
         if wait is not None:
             waits.append((epoch, wait))
     if len(waits) < 2:
@@ -166,7 +188,7 @@ def memory_nearly_full(profile: RunProfile, estimates: Estimates) -> Finding | N
         "memory-nearly-full",
         Severity.WARN,
         f"The process held {machine.peak_memory_bytes / 2**30:.1f} of the {machine.memory_limit_bytes / 2**30:.1f} GiB that "
-        "its container may hold: a little more, and it is killed.",
+        "its container may hold: a little more, and it is killed (memory.max), or slowed to a crawl (memory.high).",
         (Evidence("the peak of the process and the limit of its cgroup", Provenance.MEASURED),),
         Remedy("Smaller shuffle buffers and fewer workers hold fewer images; or raise the limit."),
         {"peak_memory_bytes": machine.peak_memory_bytes, "memory_limit_bytes": machine.memory_limit_bytes},

@@ -31,8 +31,8 @@ class Diagnosis:
         data_wait_fraction: Share of the training time that was visible data wait (0-1); None
             when it was not measured.
         data_wait_interval: Its 95 % interval (low, high), or None.
-        speedup_if_fixed: How many times faster the training runs if no batch is waited for: by both
-            ceilings where they were measured, else ``1 / (1 - data_wait_fraction)``.
+        speedup_if_fixed: How many times faster the training runs if no batch is waited for: by the ceiling of the
+            step where that was measured, else ``1 / (1 - data_wait_fraction)``.
         accelerator_utilization: Share of the training time in which the model computes, by its own ceiling (0-1);
             None where that was not measured. MLPerf Storage calls it AU.
         measured_steps: Steps the numbers come from.
@@ -44,7 +44,7 @@ class Diagnosis:
         findings: What follows, the verdict's own finding first.
         profile: What was judged.
         confidence: How sure the verdict is, and why.
-        is_clear: Whether both ends of the interval give the same verdict.
+        is_clear: Whether both ends of each interval that the verdict follows from (wait, callbacks, launch) give it.
         estimates: Numbers with their 95 % intervals, by name: ``data_wait_fraction``, ``hidden_wait_fraction``,
             ``callback_fraction`` and ``launch_fraction`` (shares of the training time, 0-1), ``waited_fraction`` (share
             of the batches that were waited for, 0-1), ``mean_step_s``, ``mean_wait_s`` (seconds). Those that were
@@ -112,9 +112,7 @@ def diagnose(profile: RunProfile) -> Diagnosis:
     reason = _why_no_verdict(profile, fraction, steps.num_steps)
     shares = _shares(estimates)
     verdict = reason.verdict if reason else judge(shares)
-    is_clear = False
-    if reason is None and interval is not None:
-        is_clear = all(judge(replace(shares, data_wait=end)) is verdict for end in interval)
+    is_clear = reason is None and interval is not None and _is_clear(verdict, shares, estimates)
     speedup = _speedup(profile, estimates)
     utilization, gpu_reason = gpu_utilization(profile)
     statement = state(verdict, reason.text if reason else "", estimates, profile, speedup)
@@ -132,7 +130,12 @@ def diagnose(profile: RunProfile) -> Diagnosis:
         gpu_not_measured=gpu_reason,
         findings=_findings(profile, _verdict_finding(profile, verdict, statement, speedup, utilization), estimates),
         profile=profile,
-        confidence=confidence_in(verdict, is_clear=is_clear, utilization_percent=utilization, profile=profile),
+        confidence=confidence_in(
+            verdict,
+            is_clear=is_clear if interval is not None else None,
+            utilization_percent=utilization,
+            profile=profile,
+        ),
         is_clear=is_clear,
         estimates=estimates,
         time_spent=spent,
@@ -176,7 +179,7 @@ def _estimate(profile: RunProfile, steps: StepTimes, spent: TimeSpent | None) ->
     if steps.callbacks_s:
         found["hidden_wait_fraction"] = ratios.of(steps.hidden_wait_s, steps.period_s)
         found["waited_fraction"] = ratios.of(steps.waited_steps, steps.steps)
-        found["callback_fraction"] = _with_epochs(ratios.of(steps.callbacks_s, steps.period_s), spent)
+        found["callback_fraction"] = _with_epochs(ratios.of(steps.callbacks_s, steps.period_s), profile, spent)
     if profile.launch_s is not None:
         found["launch_fraction"] = ratios.of([profile.launch_s * count for count in steps.steps], steps.period_s)
     return {name: estimate for name, estimate in found.items() if estimate is not None}
@@ -193,22 +196,33 @@ def _predict(profile: RunProfile) -> dict[str, Estimate]:
     return {name: Estimate(value, None) for name, value in values.items()}
 
 
-def _with_epochs(of_steps: Estimate | None, spent: TimeSpent | None) -> Estimate | None:
+def _with_epochs(of_steps: Estimate | None, profile: RunProfile, spent: TimeSpent | None) -> Estimate | None:
     """Share of callbacks: those of each step by the measured steps, those between epochs by the whole fit."""
     if of_steps is None or spent is None:
         return of_steps
-    training_s = spent.total_s - spent.validation_s - spent.compile_s - spent.verdicts_s
+    # Steps that compiled are not judged, nor is what they waited.
+    training_s = spent.total_s - spent.validation_s - (profile.compile_s or 0.0) - spent.verdicts_s
     whole = (spent.callbacks_s + spent.checkpoint_s) / training_s if training_s > 0 else 0.0
     between = max(0.0, whole - of_steps.value)
     interval = of_steps.interval and (of_steps.interval[0] + between, of_steps.interval[1] + between)
     return Estimate(of_steps.value + between, interval)
 
 
+# Shares that decide the verdict, and the estimates that they are.
+_SHARES = {"data_wait": "data_wait_fraction", "callbacks": "callback_fraction", "launch": "launch_fraction"}
+
+
 def _shares(estimates: Mapping[str, Estimate]) -> Shares:
-    return Shares(
-        data_wait=_value(estimates, "data_wait_fraction") or 0.0,
-        callbacks=_value(estimates, "callback_fraction") or 0.0,
-        launch=_value(estimates, "launch_fraction") or 0.0,
+    return Shares(**{share: _value(estimates, name) or 0.0 for share, name in _SHARES.items()})
+
+
+def _is_clear(verdict: Verdict, shares: Shares, estimates: Mapping[str, Estimate]) -> bool:
+    """Tell whether each share could be at either end of its interval, the others as they are."""
+    return all(
+        judge(replace(shares, **{share: end})) is verdict
+        for share, name in _SHARES.items()
+        if name in estimates
+        for end in estimates[name].interval or ()
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from kerasdiag import stage_timing as stage
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.profile import RunProfile
@@ -29,18 +31,30 @@ def slowest_stage(profile: RunProfile) -> Finding | None:
         f"Of the {total_s * 1e3:.3g} ms that {each} takes, {stages_in_words(stages)}.",
         (Evidence(f"{known}, {stages.count} {stages.unit}{'s' if stages.count != 1 else ''}", Provenance.MEASURED),),
         _remedy(stages, slowest, profile),
-        {f"{one.name.replace(' ', '_')}_s": one.wall_s for one in stages.stages},
+        {f"{name.replace(' ', '_')}_s": one.wall_s for name, one in zip(names_of(stages), stages.stages)},
     )
 
 
 def stages_in_words(stages: InputStages, *, most: int = SHOWN) -> str:
     """Return the dearest stages with their shares, such as ``affine is 62 %, decoding 22 %``."""
     total_s = sum(one.effective_s for one in stages.stages)
-    ordered = sorted(stages.stages, key=lambda one: -one.effective_s)[:most]
-    shares = [f"{one.name}{_threads(one)} {one.effective_s / total_s:.0%}" for one in ordered if total_s]
-    first, *rest = [share for share, one in zip(shares, ordered) if one.effective_s >= 0.01 * total_s]
+    named = zip(names_of(stages), stages.stages)
+    ordered = sorted(named, key=lambda pair: -pair[1].effective_s)[:most]
+    shares = [f"{name}{_threads(one)} {one.effective_s / total_s:.0%}" for name, one in ordered if total_s]
+    first, *rest = [share for share, (_, one) in zip(shares, ordered) if one.effective_s >= 0.01 * total_s]
     name, _, percent = first.rpartition(" ")
     return ", ".join([f"{name} is {percent}", *rest])
+
+
+def names_of(stages: InputStages) -> list[str]:
+    """Return a name for each stage; those of several are numbered in the order in which the data pass them: ``Map 2``."""
+    counts = Counter(one.name for one in stages.stages)
+    numbers: Counter[str] = Counter()
+    names = []
+    for one in stages.stages:
+        numbers[one.name] += 1
+        names.append(f"{one.name} {numbers[one.name]}" if counts[one.name] > 1 else one.name)
+    return names
 
 
 def _threads(one: StageTime) -> str:

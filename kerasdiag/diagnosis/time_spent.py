@@ -13,14 +13,15 @@ class TimeSpent:
     """Seconds of a fit, from its first step to its end.
 
     Attributes:
-        data_wait_s: The training stood still for its next batch.
+        data_wait_s: The training stood still for its next batch, before steps that traced or compiled, too: a shuffle
+            buffer fills before the first one.
         hidden_wait_s: It asked for a batch while the device still computed: that cost nothing and is part of ``step_s``.
         step_s: Keras' training step, with everything that is not named elsewhere.
         callbacks_s: Hooks of callbacks, without those that keep the model.
         checkpoint_s: Callbacks that keep the model on the disk.
         validation_s: Validation inside the fit.
         between_epochs_s: What else lies between two epochs: new iterators, the begin of ``on_epoch_end`` of the input.
-        compile_s: Tracing and compiling, the steps in which it happened included.
+        compile_s: Tracing and compiling, the steps in which it happened included, but not their wait.
         verdicts_s: The profiler's own verdicts.
     """
 
@@ -56,6 +57,8 @@ def time_spent(profile: RunProfile) -> TimeSpent | None:
     stands_for = [
         0.0 if compiled else 1.0 if warm_up else share for compiled, warm_up in zip(steps.compiled, steps.warm_up)
     ]
+    # The profile counts steps that compiled as compiling, all of them; what they waited is no compiling.
+    waited_to_compile_s = sum(wait for wait, compiled in zip(steps.wait_s, steps.compiled) if compiled)
 
     def total(column: tuple[float, ...]) -> float:
         return sum(value * times for value, times in zip(column, stands_for))
@@ -67,13 +70,13 @@ def time_spent(profile: RunProfile) -> TimeSpent | None:
     validation_s = sum(epochs.validation_s)
     keeping_s = sum(one.batch_s for one in profile.callbacks if one.keeps_model)
     return TimeSpent(
-        data_wait_s=wait_s,
+        data_wait_s=wait_s + waited_to_compile_s,
         hidden_wait_s=total(steps.hidden_wait_s),
         step_s=max(0.0, period_s - wait_s - batch_callbacks_s),
         callbacks_s=max(0.0, batch_callbacks_s - keeping_s) + epoch_callbacks_s,
         checkpoint_s=checkpoint_s + min(keeping_s, batch_callbacks_s),
         validation_s=validation_s,
         between_epochs_s=max(0.0, boundary_s - validation_s - epoch_callbacks_s - checkpoint_s),
-        compile_s=profile.compile_s or 0.0,
+        compile_s=max(0.0, (profile.compile_s or 0.0) - waited_to_compile_s),
         verdicts_s=profile.verdicts_s,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ class PressureFacts:
 
     Attributes:
         watched_s: How long it was watched.
-        throttled: Share of the periods of a CPU quota in which the group was stopped.
+        throttled: Share of the periods of a CPU quota in which the group was stopped, of the group that was most.
         throttled_ever: The same since the group was made.
         steal: Share of the machine's CPU time that its hypervisor gave to others.
         stalled: ``"cpu"``, ``"memory"`` -> share of the last 10 s in which some task waited for it.
@@ -47,8 +47,8 @@ def watch_pressure(root: Path = Path("/"), sleep: Callable[[float], object] = ti
     after = Counters(root)
     return PressureFacts(
         watched_s=time.monotonic() - begin,
-        throttled=share_between(before.throttled, after.throttled),
-        throttled_ever=share_between((0, 0), after.throttled),
+        throttled=throttled_between(before.throttled, after.throttled),
+        throttled_ever=throttled_between(dict.fromkeys(after.throttled, (0, 0)), after.throttled),
         steal=share_between(before.cpu, after.cpu),
         stalled=_stalled(root),
         swapped_pages=None if None in (before.swapped, after.swapped) else after.swapped - before.swapped,  # type: ignore[operator]
@@ -60,7 +60,7 @@ class Counters:
     """Numbers that only grow: (what counts, out of how much), None where the system does not tell.
 
     Attributes:
-        throttled: Periods of a CPU quota in which the group was stopped.
+        throttled: Folder of each group with a CPU quota -> periods in which it was stopped, and periods.
         cpu: Ticks of the processor that its hypervisor gave to others.
         swapped: Pages moved to or from the swap, a plain number.
 
@@ -81,14 +81,25 @@ def share_between(before: tuple[int, int] | None, after: tuple[int, int] | None)
     return min(1.0, max(0.0, (after[0] - before[0]) / (after[1] - before[1])))
 
 
-def _throttled(root: Path) -> tuple[int, int] | None:
-    """Periods in which the strictest of the groups was stopped, and periods."""
-    found = []
+def throttled_between(before: Mapping[Path, tuple[int, int]], after: Mapping[Path, tuple[int, int]]) -> float | None:
+    """Return the share of its periods in which the group that was stopped most was stopped between two readings.
+
+    Args:
+        before: What ``Counters.throttled`` was.
+        after: What it is.
+    """
+    # Each group by its own readings: which of them is the strictest may change meanwhile.
+    shares = (share_between(before.get(folder), reading) for folder, reading in after.items())
+    return max((share for share in shares if share is not None), default=None)
+
+
+def _throttled(root: Path) -> dict[Path, tuple[int, int]]:
+    found = {}
     for group in groups_of("cpu", root):
         values = _pairs(_read(group.folder / "cpu.stat"))
-        if values.get("nr_periods"):
-            found.append((values.get("nr_throttled", 0), values["nr_periods"]))
-    return max(found, key=lambda pair: pair[0] / pair[1], default=None)
+        if "nr_periods" in values:
+            found[group.folder] = values.get("nr_throttled", 0), values["nr_periods"]
+    return found
 
 
 def _steal(root: Path) -> tuple[int, int] | None:

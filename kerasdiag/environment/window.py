@@ -10,7 +10,7 @@ from typing import Optional  # Python 3.9 evaluates these annotations, see profi
 
 from kerasdiag.environment.cgroups import groups_of
 from kerasdiag.environment.memory import memory_limit
-from kerasdiag.environment.pressure import Counters, share_between
+from kerasdiag.environment.pressure import Counters, share_between, throttled_between
 
 RESOURCES = ("cpu", "io", "memory")
 
@@ -66,7 +66,7 @@ class WindowWatch:
         }
         return MachineWindow(
             round(seconds, 6),
-            share_between(self._before.throttled, after.throttled),
+            throttled_between(self._before.throttled, after.throttled),
             share_between(self._before.cpu, after.cpu),
             stalled,
             self._peak(),

@@ -65,7 +65,7 @@ class CallbackClock:
                 round(before.beside_s + one.beside_s, 7),
                 one.keeps_model,
             )
-        return tuple(sorted(by_name.values(), key=lambda one: -(one.batch_s + one.epoch_s + one.beside_s)))
+        return tuple(sorted(by_name.values(), key=lambda one: -(one.batch_s + one.epoch_s)))
 
     def spent_of(self, callback: Any) -> _Spent | None:
         """Where the time of a callback is kept; None for our own."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from kerasdiag.step_times import EpochTimes
-
-MAX_ROWS = 4096  # later epochs are added to the last row
+from kerasdiag.step_times import MAX_EPOCH_ROWS, EpochTimes
 
 
 class EpochRecorder:
@@ -16,7 +14,7 @@ class EpochRecorder:
 
     def begin(self, epoch: int) -> None:
         """Note that the steps to come belong to ``epoch``."""
-        if len(self._rows) < MAX_ROWS:
+        if len(self._rows) < MAX_EPOCH_ROWS:
             self._rows.append(_Epoch(epoch))
 
     def begin_step(self, start_s: float) -> None:

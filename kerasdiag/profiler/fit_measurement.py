@@ -74,6 +74,7 @@ class FitMeasurement:
         self._state = "running"
         self._end_s: float | None = None
         self._gone_s: float | None = None  # when the fit was first seen to be gone
+        self._stopped_early = False
         self._callbacks: tuple[CallbackTime, ...] | None = None  # once the fit is over
         self._machine: MachineWindow | None = None  # the same
         self._wants_ceilings = ceilings
@@ -158,6 +159,7 @@ class FitMeasurement:
             self._end_steps()
             # Keras calls no hook when a fit ends by an exception, and a notebook may find out an hour later.
             self._end_s = self._clock() if state == "completed" or self._gone_s is None else self._gone_s
+            self._stopped_early = self.probe is not None and bool(getattr(self.probe.model, "stop_training", False))
             self._machine = self._window.look()
             self.look_at_input()
         if self._end_of_fit is not None:
@@ -226,6 +228,7 @@ class FitMeasurement:
         return dataclasses.replace(
             self._facts,
             state=state,
+            stopped_early=self._stopped_early,
             method=probe.method if probe is not None and "data_wait" not in not_measured else None,
             steps=self.recorder.step_times(),
             pull_overhead_s=self.recorder.pull_overhead_s if probe is not None else None,
@@ -287,6 +290,7 @@ class FitMeasurement:
             ),
             planned_epochs=params.get("epochs"),
             planned_steps_per_epoch=params.get("steps"),
+            has_steps_per_epoch=(arguments["steps_per_epoch"] is not None if "steps_per_epoch" in arguments else None),
         )
 
     def _identify(self, data: Any, batch_size: Any, common: dict[str, Any]) -> InputIdentity | None:

@@ -190,7 +190,9 @@ def _ceilings_line(diagnosis: Diagnosis) -> str:
 
 
 def _dearest_callback(profile: RunProfile) -> str:
-    return f" (most: {profile.callbacks[0].name})" if profile.callbacks else ""
+    # What keeps the model is in the checkpoints.
+    name = next((one.name for one in profile.callbacks if not one.keeps_model), None)
+    return f" (most: {name})" if name else ""
 
 
 def _confidence_line(diagnosis: Diagnosis) -> str:

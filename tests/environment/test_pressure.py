@@ -47,6 +47,26 @@ def test_what_happened_while_it_was_watched(tree):
     assert (facts.swapped_pages, facts.oom_kills, facts.stalled) == (4, 3, {"memory": 0.125})
 
 
+def test_quotas_on_two_levels(tree):
+    """Each group by its own readings: the outer one was the stricter before, the inner one is stopped now."""
+    root = tree(proc__self__cgroup="0::/pod/job\n")
+    (root / "sys/fs/cgroup/pod/job").mkdir(parents=True)
+
+    def stopped(pod, job):
+        (root / "sys/fs/cgroup/pod/cpu.stat").write_text("nr_periods {}\nnr_throttled {}\n".format(*pod))
+        (root / "sys/fs/cgroup/pod/job/cpu.stat").write_text("nr_periods {}\nnr_throttled {}\n".format(*job))
+
+    stopped(pod=(1000, 500), job=(100, 40))
+    facts = watch_pressure(root, lambda seconds: stopped(pod=(1010, 500), job=(110, 49)))
+    assert facts.throttled == pytest.approx(9 / 10)
+    assert facts.throttled_ever == pytest.approx(500 / 1010)
+    stopped(pod=(1000, 500), job=(1990, 990))
+    facts = watch_pressure(root, lambda seconds: stopped(pod=(1010, 502), job=(2000, 1000)))
+    assert facts.throttled == pytest.approx(10 / 10)
+    stopped(pod=(1000, 500), job=(0, 0))
+    assert watch_pressure(root, lambda seconds: stopped(pod=(1010, 500), job=(10, 3))).throttled == pytest.approx(0.3)
+
+
 def test_a_machine_that_tells_nothing(tmp_path):
     """Nothing is known, nothing is zero."""
     facts = watch_pressure(tmp_path, lambda seconds: None)

@@ -156,6 +156,37 @@ def test_profile_knows_both_inputs_and_the_plan():
     assert profile.added_s_per_step > 0
 
 
+def test_a_callback_that_stops_within_an_epoch_leaves_no_unequal_one():
+    """The last epoch is short because somebody stopped it; the input did not end."""
+
+    class Stops(keras.callbacks.Callback):
+        def __init__(self, epoch, batch):
+            super().__init__()
+            self.at = epoch, batch
+            self.epoch = 0
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch, logs=None):
+            if (self.epoch, batch) == self.at:
+                self.model.stop_training = True
+
+    def run(*callbacks, data=None, **arguments):
+        profiler = BottleneckProfiler(report=None)
+        data = free_dataset(20) if data is None else data
+        make_scripted_model(0.0).fit(data, epochs=3, verbose=0, callbacks=[profiler, *callbacks], **arguments)
+        profile = profiler.profile
+        codes = [finding.code for finding in profiler.diagnosis.findings]
+        return profile.epochs.steps, profile.stopped_early, profile.has_steps_per_epoch, "unequal-epochs" in codes
+
+    assert run(Stops(1, 6)) == ((20, 7), True, False, False)
+    assert run() == ((20, 20, 20), False, False, False)
+    steps, stopped_early, has_steps_per_epoch, is_unequal = run(steps_per_epoch=15)
+    assert steps[:2] == (15, 5)
+    assert (stopped_early, has_steps_per_epoch, is_unequal) == (False, True, True)
+
+
 def test_profile_is_readable_at_any_time():
     """Before, during and after a fit, and it only grows."""
     counts = []

@@ -484,6 +484,16 @@ def test_no_application_gives_a_false_alarm_and_each_its_own_finding(name, modul
         assert set(findings_of(model, raw, front=fresh)) == (set() if scale == "caffe" else {"not-preprocessed"})
 
 
+@pytest.mark.parametrize(("is_trained", "severity"), [(True, "warn"), (False, "info")])
+def test_nobody_knows_whose_weights_they_are(is_trained, severity):
+    """A ResNet50V2 of one's own on 0 to 1, loaded and trained on, is no error; what ImageNet's need is said."""
+    front = ModelFront("resnet_v2", first="Conv2D", is_trained=is_trained)
+    finding = findings_of(None, pixels(), front=front)["not-preprocessed"]
+    assert str(finding.severity) == severity
+    assert ("expects -1 to 1, if its weights are ImageNet's." in finding.message) is is_trained
+    assert ("training of your own" in finding.remedy.text) is is_trained
+
+
 def test_weights_of_a_training_are_told_from_fresh_ones():
     """And from those that began fresh in this process, whatever was trained since, or go on with a training."""
 

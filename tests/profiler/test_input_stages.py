@@ -105,15 +105,34 @@ def read(log):
     return generator
 
 
-@pytest.mark.parametrize("kind", ["generator", "numpy_function", "shuffle", "cache", "state", "zip", "unknown length"])
+PYTHON = ["numpy_function", "nested", "filter", "take_while", "scan", "key", "reduce", "window size", "bucket"]
+
+
+@pytest.mark.parametrize("kind", ["generator", "shuffle", "cache", "state", "zip", "unknown length", *PYTHON])
 def test_chains_that_another_iterator_would_change_are_left_alone(kind):
     """Not one element is read of them, and the answer says why."""
     log = []
+
+    def python(number):
+        result = tf.numpy_function(lambda value: log.append(value) or value, [number], tf.int64)
+        result.set_shape(())
+        return result
+
     numbers = tf.data.Dataset.range(100)
     generator = tf.random.Generator.from_seed(1)
     data = {
         "generator": lambda: tf.data.Dataset.from_generator(read(log), output_signature=tf.TensorSpec((), tf.int64)),
-        "numpy_function": lambda: numbers.map(lambda n: tf.numpy_function(lambda v: log.append(v) or v, [n], tf.int64)),
+        "numpy_function": lambda: numbers.map(python),
+        "nested": lambda: numbers.map(lambda n: tf.cond(n > 3, lambda: python(n), lambda: n)),
+        "filter": lambda: numbers.filter(lambda n: python(n) > 3),
+        "take_while": lambda: numbers.take_while(lambda n: python(n) < 50),
+        "scan": lambda: numbers.scan(np.int64(0), lambda state, n: (state, python(n))),
+        "key": lambda: numbers.group_by_window(python, lambda key, window: window.batch(2), 2),
+        "reduce": lambda: numbers.group_by_window(lambda n: n % 2, lambda key, window: window.map(python).batch(2), 2),
+        "window size": lambda: numbers.group_by_window(
+            lambda n: n % 2, lambda key, window: window.batch(2), window_size_func=lambda key: python(key) + 2
+        ),
+        "bucket": lambda: numbers.bucket_by_sequence_length(lambda n: tf.cast(python(n), tf.int32), [30], [2, 2]),
         "shuffle": lambda: numbers.shuffle(10, seed=1),
         "cache": numbers.cache,
         "state": lambda: numbers.map(lambda n: generator.uniform(())),
@@ -125,7 +144,22 @@ def test_chains_that_another_iterator_would_change_are_left_alone(kind):
     assert isinstance(why, str)
     assert why
     assert not log
+    if kind in PYTHON:
+        assert "calls Python" in compat.why_not_iterate(data)
     assert generator.state.numpy().tolist() == state
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda numbers: numbers.repeat(), "the dataset is endless"),
+        (lambda numbers: numbers.repeat().take(50), "Repeat is endless"),
+        (lambda numbers: numbers.filter(lambda n: n > 3), "the dataset is of unknown length"),
+    ],
+)
+def test_what_has_no_length_is_named(make, why):
+    """It is not the first operation, whose length is known."""
+    assert time_prefixes(make(tf.data.Dataset.from_tensor_slices(np.arange(100))).batch(4)) == why
 
 
 def test_order_of_a_shuffled_dataset_is_as_without_us():

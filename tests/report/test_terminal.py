@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -37,6 +38,14 @@ PROFILES = {
 def test_panel(name, width, golden):
     """What a person sees, at two widths."""
     golden(f"panel_{name}_{width}.txt", render(diagnose(PROFILES[name]), width=width))
+
+
+def test_the_callback_of_the_time_line_is_one_whose_time_it_is():
+    """What keeps the model is in the checkpoints; one that only ran beside the training is named by nobody."""
+    callbacks = (CallbackTime("ModelCheckpoint", 4.8, keeps_model=True), CallbackTime("Plot", 1.0))
+    profile = make_profile(0.001, 0.05, 120, callbacks_s=0.05, callbacks=callbacks)
+    assert "callbacks (most: Plot)" in render(diagnose(profile), width=120)
+    assert "(most:" not in render(diagnose(dataclasses.replace(profile, callbacks=callbacks[:1])), width=120)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

@@ -171,13 +171,19 @@ def _not_for_application(values: _Range, model: ModelFront) -> _Fault | None:
         Scale.TF: "-1 to 1",
         Scale.TORCH: "-2.1 to 2.6, mean and deviation of ImageNet taken out of 0 to 1",
     }[family.scale]
+    # Weights do not tell who trained them: those of the user's own training want what they were trained on.
     return _Fault(
         "not-preprocessed",
-        _severity(model),
+        Severity.WARN if model.is_trained else Severity.INFO,
         f"this model of keras.applications ({family.module}) expects {expects}"
-        + (": so its weights were trained" if model.is_trained else ""),
+        + (", if its weights are ImageNet's" if model.is_trained else ""),
         f"Apply keras.applications.{family.module}.preprocess_input to images from 0 to 255, in validation and prediction "
-        "too; nothing else may rescale them." + ("" if model.is_trained else " Or divide them by 255."),
+        "too; nothing else may rescale them. "
+        + (
+            "Weights of a training of your own need what they were trained on."
+            if model.is_trained
+            else "Or divide them by 255."
+        ),
     )
 
 

@@ -36,23 +36,29 @@ def time_prefixes(
     chain = compat.operations_of(dataset)
     until_s = clock() + budget_s
     final = _length(chain[-1])
+    if isinstance(final, str):
+        return f"the dataset is {final}"
     stages: list[StageTime] = []
     before_s = 0.0
     for place, one in enumerate(chain):
         length = _length(one)
-        if length is None or final is None:
-            return f"the length of {type(one).__name__} is not known"
+        if isinstance(length, str):
+            return f"{compat.operation_name(one)} is {length}"
         share_s = max(0.05, (until_s - clock()) / (len(chain) - place))
         each_s = _seconds_per_element(one, share_s, clock)
         per_batch_s = each_s * length / final
         stages.append(StageTime(compat.operation_name(one), max(0.0, per_batch_s - before_s), None, 1))
         before_s = max(before_s, per_batch_s)
-    return InputStages("batch", SOURCE, tuple(stages), min(final or 1, MOST_ELEMENTS))
+    return InputStages("batch", SOURCE, tuple(stages), min(final, MOST_ELEMENTS))
 
 
-def _length(dataset: Any) -> int | None:
+def _length(dataset: Any) -> int | str:
+    """Number of elements, or why there is none to calculate with."""
     length = int(dataset.cardinality())
-    return length if length > 0 else None
+    if length > 0:
+        return length
+    # tf.data.INFINITE_CARDINALITY, tf.data.UNKNOWN_CARDINALITY
+    return {-1: "endless", -2: "of unknown length"}.get(length, "empty")
 
 
 def _seconds_per_element(dataset: Any, share_s: float, clock: Callable[[], float]) -> float:
