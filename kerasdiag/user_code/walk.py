@@ -24,7 +24,9 @@ from kerasdiag.user_code.names import Reference, names_in
 # Beyond that, looking would take longer than measuring.
 MOST_OBJECTS = 20_000
 
-_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, slice})
+_PLAIN = frozenset(
+    {object, type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented), range, slice}
+)
 _UNCHANGING = (
     np.generic, np.dtype, enum.Enum, PurePath, re.Pattern, date, time, timedelta, Decimal, SystemRandom,
     type(threading.Lock()), type(threading.RLock()), types.GetSetDescriptorType, types.MemberDescriptorType,
@@ -144,12 +146,16 @@ class Walk:
     # --- Code ---
 
     def _look_at_function(self, function: types.FunctionType) -> None:
-        if is_library(function.__module__):
-            _refuse(objection_to(f"{function.__module__}.{function.__qualname__}"))
+        written_in = str(
+            function.__globals__.get("__name__")
+        )  # functools.wraps copies __module__ from another function
+        if is_library(written_in):
+            for module in (written_in, function.__module__):
+                _refuse(objection_to(f"{module}.{function.__qualname__}"))
             for cell in function.__closure__ or ():  # a decorator of the library's, around a function of the user's
                 inner = keep.contents_of(cell)
-                if isinstance(inner, types.FunctionType) and not is_library(inner.__module__):
-                    self.look(inner, inner.__name__)
+                if isinstance(inner, types.FunctionType) or not is_framework(written_in):
+                    self.look(inner, function.__name__)
             return
         names = names_in(function)
         if names.problems:

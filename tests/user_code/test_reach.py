@@ -21,6 +21,11 @@ def enclosed():
     return draws_from(np.random.default_rng(1).normal)
 
 
+def wrapped():
+    """Its ``__module__`` is that of NumPy."""
+    return functools.wraps(np.flip)(enclosed())
+
+
 def of_old_numpy():
     stream = np.random.RandomState(1)
     return lambda image: image + stream.normal()  # two at a time: the second one is remembered
@@ -115,7 +120,7 @@ def global_numbers():
 
 
 KEPT = {
-    "enclosed": enclosed, "RandomState": of_old_numpy, "MT19937": of_another_bit_generator, "random.Random": of_python,
+    "enclosed": enclosed, "wrapped": wrapped, "RandomState": of_old_numpy, "MT19937": of_another_bit_generator, "random.Random": of_python,
     "defaults": default_argument, "callable object": fresh, "bound method": lambda: fresh("function"),
     "counter": enclosed_counter, "module": of_a_module,
 }  # fmt: skip
