@@ -1,14 +1,16 @@
 """Where an ImageDataGenerator iterator spends its time: a sample of its own rows, stage by stage.
 
 Each stage is what the iterator itself would call, on its own rows, with the clocks of the wall and of the processor
-read around it. The iterator, its counters and the global random numbers stay as they are.
+read around it. The iterator, its counters, the global random numbers and whatever the user's own functions change stay
+as they are; a ``preprocessing_function`` for which that is not certain is left out.
 """
 
 from __future__ import annotations
 
+import copy
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Optional  # Any: generators and images are foreign objects
@@ -16,7 +18,7 @@ from typing import Any, Optional  # Any: generators and images are foreign objec
 import numpy as np
 
 from kerasdiag import compat, profile_json
-from kerasdiag.random_streams import streams_kept
+from kerasdiag.user_code import reach_of_generator
 
 READ, DECODE, RESIZE, TO_ARRAY = "reading", "decoding", "resizing", "to array"
 AFFINE, OTHER_AUGMENTATION = "affine", "other augmentation"
@@ -61,6 +63,7 @@ class InputStages:
         count: Images or batches that the times come from.
         queue_depth: Mean number of batches that lay ready when the training asked for one; None without a queue.
         queue_empty_fraction: Share of the pulls that found the queue empty (0-1).
+        not_measured: Name of a stage -> why it is not among them.
     """
 
     unit: str
@@ -69,6 +72,7 @@ class InputStages:
     count: int = 0
     queue_depth: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
     queue_empty_fraction: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
+    not_measured: Mapping[str, str] = field(default_factory=dict, metadata=profile_json.ADDED_LATER)
 
     @property
     def slowest(self) -> StageTime | None:
@@ -76,7 +80,7 @@ class InputStages:
         return max(self.stages, key=lambda one: one.effective_s, default=None)
 
 
-def time_generator(generator: Any, budget_s: float = BUDGET_S, most_rows: int = MOST_ROWS) -> InputStages:
+def time_generator(generator: Any, budget_s: float = BUDGET_S, most_rows: int = MOST_ROWS) -> InputStages | str:
     """Time the stages of an ImageDataGenerator iterator on a random sample of its rows.
 
     Args:
@@ -84,19 +88,29 @@ def time_generator(generator: Any, budget_s: float = BUDGET_S, most_rows: int = 
         budget_s: Seconds that it may take; the last row is finished.
         most_rows: Rows at most.
 
+    Returns:
+        The stages, or why its rows must not be made beside a training.
+
     Raises:
         Exception: What the generator's own code raises on all of the rows tried.
     """
+    reach, not_measured = reach_of_generator(generator), {}
+    if isinstance(reach, str):
+        not_measured[FUNCTION] = reach
+        reach = reach_of_generator(generator, with_function=False)
+    if isinstance(reach, str):
+        return reach
+    maker = _RowMaker(generator, with_function=not not_measured)
     clocks = _Clocks()
     rows = np.random.default_rng(0).permutation(int(generator.n))[: most_rows + 1]
     error: Exception | None = None
     images = []
-    with streams_kept():
+    with reach.kept():
         until_s = time.perf_counter() + budget_s
         for place, row in enumerate(rows):
             try:
                 # The first one imports what the generator needs, and is timed by a clock that nobody reads.
-                image = _make(generator, int(row), clocks if place or len(rows) == 1 else _Clocks())
+                image = maker.make(int(row), clocks if place or len(rows) == 1 else _Clocks())
                 images += [image] if place or len(rows) == 1 else []
             except Exception as fault:  # a bad image: the training will have met it, too
                 error = fault
@@ -108,7 +122,8 @@ def time_generator(generator: Any, budget_s: float = BUDGET_S, most_rows: int = 
         batch = np.zeros((len(images), *np.shape(images[0])), generator.dtype)
         for place, image in enumerate(images):
             batch[place] = image
-    return InputStages("image", "sampled rows", clocks.per_image(len(images)), len(images))
+    stages = clocks.per_image(len(images))
+    return InputStages("image", "sampled rows", stages, len(images), not_measured=not_measured)
 
 
 class _Clocks:
@@ -134,9 +149,7 @@ class _Clocks:
             outer[0], outer[1] = max(0.0, outer[0] - inner[0]), max(0.0, outer[1] - inner[1])
 
     def per_image(self, count: int) -> tuple[StageTime, ...]:
-        # Loading was timed as a whole, and its beginning alone; so was the standardisation with its function.
-        self.move(DECODE, RESIZE)
-        self.move(FUNCTION, STANDARDIZE)
+        self.move(DECODE, RESIZE)  # loading was timed as a whole, and its beginning alone
         order = (READ, DECODE, RESIZE, TO_ARRAY, AFFINE, OTHER_AUGMENTATION, FUNCTION, STANDARDIZE, COLLATE)
         return tuple(
             StageTime(name, self._spent[name][0] / count, self._spent[name][1] / count)
@@ -145,27 +158,42 @@ class _Clocks:
         )
 
 
-def _make(generator: Any, row: int, clocks: _Clocks) -> Any:
-    """One row, as the iterator makes it."""
-    image = _load(generator, row, clocks)
-    source = getattr(generator, "image_data_generator", None)
-    if source is None:
-        return image
-    with clocks.of(AFFINE):
-        parameters = source.get_random_transform(image.shape)
-        affine = {name: value for name, value in parameters.items() if name in _AFFINE_PARAMETERS}
-        image = source.apply_transform(image, affine)
-    others = {name: value for name, value in parameters.items() if name not in _AFFINE_PARAMETERS and value}
-    if others:
-        with clocks.of(OTHER_AUGMENTATION):
-            image = source.apply_transform(image, others)
-    function = getattr(source, "preprocessing_function", None)
-    if function:
-        copied = np.array(image)
-        with clocks.of(FUNCTION):
-            function(copied)
-    with clocks.of(STANDARDIZE):
-        return source.standardize(image)
+class _RowMaker:
+    """Makes rows as the iterator makes them.
+
+    Args:
+        generator: The iterator.
+        with_function: Whether its ``preprocessing_function`` is called.
+    """
+
+    def __init__(self, generator: Any, *, with_function: bool) -> None:
+        self._generator = generator
+        source: Any = getattr(generator, "image_data_generator", None)
+        self._source = source
+        self._function = getattr(source, "preprocessing_function", None) if with_function else None
+        # standardize would call the function, too, and hide what it takes.
+        self._plain: Any = copy.copy(source)
+        if getattr(source, "preprocessing_function", None):
+            self._plain.preprocessing_function = None
+
+    def make(self, row: int, clocks: _Clocks) -> Any:
+        image = _load(self._generator, row, clocks)
+        source = self._source
+        if source is None:
+            return image
+        with clocks.of(AFFINE):
+            parameters = source.get_random_transform(image.shape)
+            affine = {name: value for name, value in parameters.items() if name in _AFFINE_PARAMETERS}
+            image = source.apply_transform(image, affine)
+        others = {name: value for name, value in parameters.items() if name not in _AFFINE_PARAMETERS and value}
+        if others:
+            with clocks.of(OTHER_AUGMENTATION):
+                image = source.apply_transform(image, others)
+        if self._function:
+            with clocks.of(FUNCTION):
+                image = self._function(image)
+        with clocks.of(STANDARDIZE):
+            return self._plain.standardize(image)
 
 
 def _load(generator: Any, row: int, clocks: _Clocks) -> Any:

@@ -38,7 +38,8 @@ LAYERS = (
         "findings",
     ),
     ("version_facts", "applications"),
-    ("errors", "compat", "fit_call", "random_streams", "texts", "write_text"),
+    ("errors", "compat", "fit_call", "user_code", "texts", "write_text"),
+    ("random_streams",),
 )
 INDEPENDENT = ("profiler", "doctor", "repair")
 

@@ -17,13 +17,14 @@ from kerasdiag.environment.cores import usable_cores
 from kerasdiag.errors import EvidenceError
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.profile import RunProfile
-from kerasdiag.random_streams import streams_kept
+from kerasdiag.user_code import reach_of_generator
 
 
 def measure_apart(generator: Any, identity: InputIdentity, model: Any) -> RunProfile:
     """Measure for some seconds what a training of this model on this generator would be held up by.
 
-    Generator, model, optimizer and random numbers are as they were afterwards.
+    Generator, model, optimizer, random numbers and whatever the generator's own functions change are as they were
+    afterwards.
 
     Args:
         generator: An ImageDataGenerator iterator.
@@ -45,11 +46,13 @@ def measure_apart(generator: Any, identity: InputIdentity, model: Any) -> RunPro
     access = compat.step_access(model)
     if isinstance(access, str):
         raise EvidenceError(f"autofix cannot measure this model: {access}. Pass the profiler of a fit instead.")
-    rate = measure_input(generator, identity)
-    if isinstance(rate, str):
-        raise EvidenceError(f"autofix cannot measure this generator: {rate}. Pass the profiler of a fit instead.")
+    rate, reach = measure_input(generator, identity), reach_of_generator(generator)
+    if isinstance(rate, str) or isinstance(reach, str):
+        raise EvidenceError(
+            f"autofix cannot measure this generator: {rate if isinstance(rate, str) else reach}. Pass the profiler of a fit instead."
+        )
     rows = np.random.default_rng(0).permutation(int(generator.n))[: int(generator.batch_size)]
-    with streams_kept():
+    with reach.kept():
         arrays = generator._get_batches_of_transformed_samples(rows)
     with compat.own_train_function(model, access, arrays) as (train_function, batch):
         step_s, steps = measure_step(model, access, train_function, batch)

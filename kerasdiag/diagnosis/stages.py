@@ -24,13 +24,15 @@ def slowest_stage(profile: RunProfile) -> Finding | None:
     if total_s <= 0:
         return None
     each = "an image" if stages.unit == "image" else "a batch"
+    left_out = " and ".join(stages.not_measured)
     known = "a sample of its rows" if stages.source == "sampled rows" else stages.source
     return Finding(
         "slowest-stage",
         Severity.INFO,
-        f"Of the {total_s * 1e3:.3g} ms that {each} takes, {stages_in_words(stages)}.",
+        f"Of the {total_s * 1e3:.3g} ms that {each} takes{f' without {left_out}' if left_out else ''}, "
+        f"{stages_in_words(stages)}.{_what_was_left_out(stages)}",
         (Evidence(f"{known}, {stages.count} {stages.unit}{'s' if stages.count != 1 else ''}", Provenance.MEASURED),),
-        _remedy(stages, slowest, profile),
+        None if left_out else _remedy(stages, slowest, profile),  # what was left out may be the slowest
         {f"{name.replace(' ', '_')}_s": one.wall_s for name, one in zip(names_of(stages), stages.stages)},
     )
 
@@ -55,6 +57,14 @@ def names_of(stages: InputStages) -> list[str]:
         numbers[one.name] += 1
         names.append(f"{one.name} {numbers[one.name]}" if counts[one.name] > 1 else one.name)
     return names
+
+
+def _what_was_left_out(stages: InputStages) -> str:
+    return "".join(
+        f" {name} may take more than all of these, and was not timed: a call of it beside the training could change what "
+        f"that draws ({why})."
+        for name, why in stages.not_measured.items()
+    )
 
 
 def _threads(one: StageTime) -> str:

@@ -61,7 +61,12 @@ class BottleneckProfiler:
             these, or None.
         ceilings: Whether to measure, when the fit has completed, how fast its input is without the
             model and its model without the input, which takes some seconds. Weights, optimizer,
-            random numbers and the counters of a generator are as they were afterwards.
+            random numbers and the counters of a generator are as they were afterwards, and so are
+            the generators of random numbers, lists, dictionaries, arrays up to 16 MiB, attributes
+            and variables that code of the input reaches. Where it reaches something that cannot be
+            put back (random numbers of TensorFlow or torch, an iterator, an object of a library
+            that is not known here), the input is not measured, and the profile says why. Larger
+            arrays are taken to be only read; files that the code writes are not looked for.
             ``speedup_if_fixed`` is then what was measured, not an upper bound.
 
     Raises:

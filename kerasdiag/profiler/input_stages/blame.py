@@ -67,10 +67,8 @@ class StageBlame:
         data = self._data()
         if data is None or self._stages is not None:
             return None
-        if self._kind == kinds.IMAGE_DATA_GENERATOR:
-            self._stages = time_generator(data)
-        elif self._kind == kinds.TF_DATA:
-            found = time_prefixes(data)
+        if self._kind in (kinds.IMAGE_DATA_GENERATOR, kinds.TF_DATA):
+            found = time_generator(data) if self._kind == kinds.IMAGE_DATA_GENERATOR else time_prefixes(data)
             if isinstance(found, str):
                 return found
             self._stages = found

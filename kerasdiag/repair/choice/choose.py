@@ -28,6 +28,7 @@ from kerasdiag.repair.plans.plan import REPLAY, PipelinePlan
 from kerasdiag.repair.progress import duration, size
 from kerasdiag.repair.request import Request
 from kerasdiag.spec import GeneratorSpec
+from kerasdiag.user_code import reach_of_generator
 
 WORKER_COUNTS = (2, 4, 8, 16)
 # A validation step is the forward pass alone: about a third of a training step, whose backward pass takes two.
@@ -80,9 +81,11 @@ def need_of(decision: Decision, generator: Any) -> Need | None:
 def choose_repair(subject: Subject, need: Need) -> Choice:
     """Measure for a few seconds and return the smallest repair that is enough.
 
-    Neither the generator nor any global stream of random numbers is moved.
+    Neither the generator nor any global stream of random numbers is moved, nor what its ``preprocessing_function`` changes,
+    as far as that can be put back. The function is called in any case: comparing repairs means running it.
     """
-    with streams_kept():
+    reach = reach_of_generator(subject.generator)
+    with streams_kept() if isinstance(reach, str) else reach.kept():
         return _Ladder(subject, need).choose()
 
 
