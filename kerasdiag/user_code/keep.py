@@ -39,7 +39,7 @@ def saver_of(value: Any) -> Save | None:
     if isinstance(value, np.random.RandomState):
         return lambda: _call(value.set_state, value.get_state(legacy=False))
     if isinstance(value, np.ndarray) and value.flags.writeable and value.nbytes <= KEPT_BYTES:
-        return lambda: _call(np.copyto, value, value.copy())
+        return lambda: _save_array(value)
     return None
 
 
@@ -121,5 +121,15 @@ def _save_set(value: set[Any]) -> Restore:
         if value != before:
             value.clear()
             value.update(before)
+
+    return restore
+
+
+def _save_array(value: np.ndarray[Any, Any]) -> Restore:
+    before = value.copy()
+
+    def restore() -> None:
+        if value.tobytes() != before.tobytes():
+            np.copyto(value, before)
 
     return restore
