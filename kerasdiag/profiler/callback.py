@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from kerasdiag import compat
 from kerasdiag.diagnosis import MIN_MEASURED_STEPS, Diagnosis, diagnose
+from kerasdiag.diagnosis.first_batch import first_batch_findings
 from kerasdiag.environment.switches import DISABLE_VARIABLE, is_disabled
 from kerasdiag.profile import RunProfile
 from kerasdiag.profiler.fit_measurement import FitMeasurement
 from kerasdiag.profiler.publisher import Publisher, ReportTarget
 
 logger = logging.getLogger("kerasdiag")
+
+OUR_FILES = (os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.abspath(compat.__file__)))
 
 
 Hook = TypeVar("Hook", bound=Callable[..., None])
@@ -134,6 +139,8 @@ class BottleneckProfiler:
             self.model, self.params, self._conclude_abandoned, attached=self._attached, ceilings=self._ceilings
         )
         if measurement.probe is not None:
+            compat.hide_from_tracebacks(*OUR_FILES)  # else an error of the user's script ends in a frame of ours
+            measurement.on_first_batch.append(self._tell_of_first_batch)
             measurement.probe.on_step_end.append(self._look_at_steps)
             measurement.probe.on_exception.append(self._conclude_interrupted)
             measurement.probe.on_failure.append(self._log_once)
@@ -226,6 +233,11 @@ class BottleneckProfiler:
         while measurement.recorder.measured_steps >= self._next_look:
             self._next_look *= 2
         measurement.exclude(self._announce_and_remember)
+
+    @guarded
+    def _tell_of_first_batch(self) -> None:
+        """Say what is wrong with the data now, not when the training has ended."""
+        self._publisher.warn(first_batch_findings(self.profile))
 
     def _announce_and_remember(self) -> None:
         measurement = self._measurement

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +21,6 @@ from kerasdiag.profiler.stopping_rule import STABLE_STEPS, TIME_LIMIT_S, Ending,
 from kerasdiag.report.price import price_of_waiting
 
 # Any stands for Keras' own objects.
-
-OUR_FILES = (os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.abspath(compat.__file__)))
 
 ENDINGS = {
     Ending.STABLE: f"the verdict has been clear and the same for {STABLE_STEPS} steps",
@@ -144,7 +141,6 @@ class FitProfiler(BottleneckProfiler):
         if publisher is None:
             return
         self._publisher = publisher
-        compat.hide_from_tracebacks(*OUR_FILES)
         super().on_train_begin(logs)
         if self._every_fit.rule is not None and self._measurement is not None:
             self._watch_for_the_verdict()

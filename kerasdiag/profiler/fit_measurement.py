@@ -82,6 +82,7 @@ class FitMeasurement:
         self._validation_s = 0.0
         self._verdicts_s = 0.0
         self._first_batch: FirstBatch | None = None
+        self.on_first_batch: list[Callable[[], None]] = []  # called once it has been looked at, before its step
         self._validation_began_s: float | None = None
         self._not_measured: dict[str, str] = {}
         self._remarks: list[str] = []
@@ -313,6 +314,8 @@ class FitMeasurement:
     def _look_at(self, batch: Any, front: ModelFront) -> None:
         began_s = self._clock()
         self._first_batch = look_at(batch, front)
+        for tell in self.on_first_batch:
+            tell()
         self._verdicts_s += self._clock() - began_s
 
     def _attach(self, model: Any, fit: FitCall | None) -> None:

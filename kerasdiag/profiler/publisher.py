@@ -8,12 +8,13 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO, Union
 
 from kerasdiag.diagnosis import Diagnosis, Verdict
 from kerasdiag.environment.process_rank import process_rank
+from kerasdiag.findings import Finding, Severity
 from kerasdiag.profile import write_whole
 from kerasdiag.profile_cache import save_last_profile
 from kerasdiag.report import renderer_for
@@ -77,6 +78,14 @@ class Publisher:
         if self._prints():
             # On a line of its own: Keras' progress bar leaves the cursor behind it.
             print_line(diagnosis.statement)
+
+    def warn(self, findings: Iterable[Finding]) -> None:
+        """Print what cannot wait until the end, a line each."""
+        for finding in findings:
+            if finding.severity in (Severity.WARN, Severity.ERROR) and self._prints():
+                print_line(
+                    " ".join([finding.message, finding.remedy.text if finding.remedy is not None else ""]).strip()
+                )
 
     def conclude(self, diagnosis: Diagnosis) -> None:
         """Print the panel and write the files."""

@@ -137,6 +137,17 @@ def test_the_parts_add_up_to_the_fit():
     assert spent.total_s == pytest.approx(end_s - until_first_step_s + spent.compile_s, abs=0.35)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="is of Keras 3 only, on TensorFlow")
+def test_a_second_fit_does_not_compile():
+    """Its step function was traced by the first."""
+    model = make_scripted_model(0.0)
+    for is_first in (True, False):
+        profiler = BottleneckProfiler(report=None)
+        model.fit(free_dataset(10), verbose=0, callbacks=[profiler])
+        assert any(profiler.profile.steps.compiled) is is_first
+        assert sum(profiler.profile.steps.warm_up) == 5
+
+
 @pytest.mark.skipif(BACKEND == "torch", reason="is of Keras 3 only, on JAX and TensorFlow")
 def test_what_profiling_costs_holds_nothing_of_the_training():
     """On JAX the steps of an execution are noted when all of them are over."""

@@ -109,6 +109,24 @@ def test_a_fit_tells_of_its_first_batch(kind):
 
 
 @pytest.mark.backends
+@pytest.mark.parametrize("report", ["terminal", None])
+def test_a_mistake_is_told_before_the_first_step(report, capsys):
+    """Not when the training has ended; in a line on stderr, with what to do."""
+    heard = []
+
+    class Listens(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            heard.append(capsys.readouterr().err)
+
+    model = make_model(layers.Rescaling(1 / 255))
+    model.fit(Loader(pixels(24) / 255), verbose=0, callbacks=[BottleneckProfiler(report), Listens()])
+    lines = [line for line in heard[0].splitlines() if line.startswith("[kerasdiag] The images of the first batch")]
+    assert len(lines) == (report is not None)
+    assert not lines or "Rescale once" in lines[0]
+    assert "first batch" not in "".join(heard[1:])
+
+
+@pytest.mark.backends
 @pytest.mark.parametrize("executions", [1, 3])
 def test_a_training_is_the_same_with_the_look(executions):
     """Losses, weights and counters are equal, bit for bit; each batch is pulled once."""
@@ -245,7 +263,7 @@ def test_images_that_the_model_rescales_again(front):
     model = make_model(keras.Sequential([layers.RandomFlip()]), layers.Rescaling(*front))
     for images in (pixels() / 255, pixels() / 127.5 - 1):
         finding = findings_of(model, images)["rescaled-twice"]
-        assert str(finding.severity) == "info"
+        assert str(finding.severity) == "warn"
     assert set(findings_of(as_if_trained(model), pixels() - 110)) == {"wrong-preprocessing"}
 
 

@@ -303,6 +303,22 @@ def test_keras_tensorboard_works_beside(tmp_path, executions):
     assert tags[0] == tags[1]
 
 
+def test_an_error_of_the_script_does_not_end_in_our_frames():
+    """Keras leaves its own frames out of a traceback; with ours at its end the user would look for the mistake here."""
+
+    class Mistaken(keras.Model):
+        def call(self, inputs):
+            return inputs + undefined_name  # noqa: F821
+
+    model = Mistaken()
+    model.compile("sgd", "mse")
+    with pytest.raises(NameError) as caught:
+        model.fit(np.zeros((8, 2)), np.zeros((8, 2)), verbose=0, callbacks=[BottleneckProfiler(report=None)])
+    assert not [
+        entry for entry in caught.traceback if "/kerasdiag/" in str(entry.path) and "/tests/" not in str(entry.path)
+    ]
+
+
 def _summary_tags(folder):
     tags = set()
     for file in folder.rglob("events*"):

@@ -130,7 +130,7 @@ def _twice_in_model(values: _Range, model: ModelFront) -> _Fault | None:
     layer = f"the model multiplies them by {model.factor:.4g} itself"
     severity = _severity(model)
     if values.low >= -3 and values.high <= 3:
-        return _Fault("rescaled-twice", severity, f"{layer}: all images are nearly the same to it", _ONCE)
+        return _Fault("rescaled-twice", Severity.WARN, f"{layer}: all images are nearly the same to it", _ONCE)
     if _is_caffe(values):
         text = "Hand the model the images as they are, 0 to 255: this preprocess_input is that of another model."
         return _Fault("wrong-preprocessing", severity, f"{layer}, from 0 to 255; their mean is taken out already", text)
@@ -144,7 +144,7 @@ def _not_for_normalization(values: _Range, model: ModelFront) -> _Fault | None:
     share = values.spread * abs(model.factor) / model.deviation
     layer = f"the model has a Normalization layer for values that vary by {model.deviation:.3g}"
     if share < 0.05:
-        return _Fault("rescaled-twice", _severity(model), f"{layer}: all images are nearly the same to it", _ONCE)
+        return _Fault("rescaled-twice", Severity.WARN, f"{layer}: all images are nearly the same to it", _ONCE)
     if share > 100:
         text = "Give adapt() the images as fit gets them: both rescaled, or both as they are."
         return _Fault("not-rescaled", Severity.WARN, layer, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ METHOD_EAGER = "one-step-eager"
 # What a step costs more alone than within an execution of several: Keras' fused loop against calls from Python
 # (tests/benchmarks/overhead.py prints it).
 UNFUSED_STEP_S = 250e-6
+# Step functions that an earlier fit has run; the first step of others still compiles.
+_HAVE_RUN: weakref.WeakSet[Any] = weakref.WeakSet()
 
 # Any stands for Keras' own objects: models, iterators, batches, logs.
 
@@ -179,8 +182,8 @@ class TensorFlowStep(Way):
             self._compile_s += spent_s
         self._price_pulls(lambda: price_of_pull(iterator.element_spec, self._clock))
         if not self._run_eagerly:
-            traced: Any = self._one_step
-            self._traces = traced.experimental_get_tracing_count()  # an earlier fit may have traced it
+            kept: Any = self._one_step
+            self._traces = kept.experimental_get_tracing_count() if kept in _HAVE_RUN else 0
             with contextlib.suppress(Exception):  # the wait is worth more than this price
                 self._launch_price_of = price_of_launch(iterator.element_spec, self._clock)
         return None
@@ -192,6 +195,7 @@ class TensorFlowStep(Way):
         traces = one_step.experimental_get_tracing_count()
         compiled = traces != self._traces
         self._traces = traces
+        _HAVE_RUN.add(one_step)
         if self._uses_xla:
             shape = leading_shape(batch)
             compiled = compiled or shape not in self._seen_shapes
