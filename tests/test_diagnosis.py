@@ -147,12 +147,19 @@ def test_every_number_has_its_interval():
     diagnosis = diagnose(profile_with(0.3, noise=0.3, callbacks=0.1, launch=0.02))
     assert set(diagnosis.estimates) == {
         "data_wait_fraction", "hidden_wait_fraction", "callback_fraction", "launch_fraction", "waited_fraction",
-        "mean_step_s", "mean_wait_s",
+        "mean_step_s", "mean_wait_s", "mean_callbacks_s",
     }  # fmt: skip
     for name, estimate in diagnosis.estimates.items():
         low, high = estimate.interval
         assert low <= estimate.value <= high, name
     assert diagnosis.estimates["data_wait_fraction"].value == diagnosis.data_wait_fraction
+
+
+def test_the_callbacks_come_first_and_the_input_may_come_next():
+    """Batches are loaded while callbacks work, so nobody is told to leave the input alone."""
+    statement = diagnose(profile_with(0.02, callbacks=0.4)).statement
+    assert "the callbacks first and profile again" in statement
+    assert "not the input" not in statement
 
 
 def test_time_is_spent_once():

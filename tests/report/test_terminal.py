@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 
 import pytest
 from builders import make_gpu, make_input, make_profile
@@ -46,6 +47,22 @@ def test_the_callback_of_the_time_line_is_one_whose_time_it_is():
     profile = make_profile(0.001, 0.05, 120, callbacks_s=0.05, callbacks=callbacks)
     assert "callbacks (most: Plot)" in render(diagnose(profile), width=120)
     assert "(most:" not in render(diagnose(dataclasses.replace(profile, callbacks=callbacks[:1])), width=120)
+
+
+@pytest.mark.parametrize(("callbacks_s", "shown"), [(0.0, False), (0.004, False), (0.006, True), (0.08, True)])
+def test_the_bar_adds_up(callbacks_s, shown):
+    """Data wait, step and callbacks are the period; callbacks of less than 5 % are not set apart."""
+    text = render(diagnose(make_profile(0.01, 0.09 - callbacks_s, 120, callbacks_s=callbacks_s)), width=120)
+    bar = next(line for line in text.splitlines() if "wait █" in line)
+    *parts, period = map(
+        float, re.findall(r"([\d.]+) ms", next(line for line in text.splitlines() if "data wait +" in line))
+    )
+    assert sum(parts) == pytest.approx(period) == 100.0
+    assert len(parts) == (3 if shown else 2)
+    assert ("step, callbacks" in bar) is ("▒" in bar) is shown
+    if shown:
+        assert parts == pytest.approx([10.0, 90.0 - 1e3 * callbacks_s, 1e3 * callbacks_s])
+        assert bar.count("▒") == round(48 * callbacks_s / 0.1)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
