@@ -26,6 +26,8 @@ SCHEMA_VERSION = 1
 # Raise it when a reader of the version before could misunderstand the file.
 #   1: first version.
 
+EAGER_METHOD = "one-step-eager"  # ``RunProfile.method`` where the model runs without a graph (``run_eagerly``)
+
 
 @dataclass(frozen=True)
 class GpuSeries:

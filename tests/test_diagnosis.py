@@ -357,6 +357,75 @@ def test_a_quota_is_named_before_any_repair(share, found):
         assert "autofix" in diagnosis.findings[1].remedy.text
 
 
+def found(diagnosis, code):
+    return next((one for one in diagnosis.findings if one.code == code), None)
+
+
+def with_ceiling(free_s, wait_s=0.0197, step_s=0.0089, **facts):
+    """A step of 28.6 ms, two thirds of it waiting, as one that was seen; alone it takes ``free_s``."""
+    return make_profile(wait_s, step_s, 100, ceilings=Ceilings(input_s=wait_s, step_s=free_s, steps=10), **facts)
+
+
+def test_a_speedup_that_is_more_than_the_waiting_has_its_reason():
+    """69 % of waiting is 3.2 times; 6.9 times come from a step that is faster without its loader."""
+    diagnosis = diagnose(with_ceiling(0.0041))
+    assert diagnosis.speedup_if_fixed == pytest.approx(6.98, abs=0.01)
+    finding = found(diagnosis, "slowed-by-input")
+    assert "8.9 ms beside this loader and 4.1 ms alone" in finding.message
+    assert "less than 6.98 times the speed" in finding.message
+    assert finding.numbers == pytest.approx({"step_beside_input_s": 0.0089, "step_alone_s": 0.0041})
+
+
+@pytest.mark.parametrize(
+    ("profile", "is_found"),
+    [
+        (with_ceiling(0.0089 / 1.14), False),
+        (with_ceiling(0.0089 / 1.16), True),
+        (with_ceiling(0.0089 / 1.3, callbacks_s=0.02), False),  # most of the period is neither
+        (with_ceiling(None), False),
+        (make_profile(0.02, 0.0089, 100), False),
+    ],
+    ids=["as fast", "faster", "callbacks", "not measured", "nobody asked"],
+)
+def test_a_step_that_is_as_fast_alone_is_not_slowed(profile, is_found):
+    """15 % is what one and the same step may differ by."""
+    diagnosis = diagnose(profile)
+    assert (found(diagnosis, "slowed-by-input") is not None) is is_found
+    if profile.ceilings is not None and profile.ceilings.step_s:
+        more = diagnosis.speedup_if_fixed * (1 - diagnosis.data_wait_fraction)
+        assert (more > 1.15) is is_found
+
+
+@pytest.mark.parametrize(
+    ("shares", "is_next"),
+    [
+        ({"wait": 0.0}, True),
+        ({"wait": 0.1}, True),
+        ({"wait": 0.5}, False),
+        ({"wait": 0.0, "callbacks": 0.5}, False),
+        ({"wait": 0.1, "steps": 10}, False),
+    ],
+    ids=str,
+)
+def test_a_step_without_a_graph_is_told(shares, is_next):
+    """It comes first where neither wait nor callbacks do; a factor is not invented."""
+    diagnosis = diagnose(profile_with(**shares, method="one-step-eager"))
+    eager = found(diagnosis, "runs-eagerly")
+    assert str(eager.severity) == "warn"
+    assert "not measured" in eager.message
+    assert ("run_eagerly=True" in diagnosis.next_step.text) is is_next
+    assert (eager.remedy is None) is is_next
+    assert found(diagnose(profile_with(**shares)), "runs-eagerly") is None
+
+
+def test_a_quota_comes_before_a_step_without_a_graph():
+    """Nothing that is measured under it says how fast a step is."""
+    throttled = MachineWindow(10.0, throttled_fraction=0.5)
+    diagnosis = diagnose(profile_with(0.0, method="one-step-eager", machine=throttled))
+    assert "quota" in diagnosis.next_step.text
+    assert "run_eagerly" in found(diagnosis, "runs-eagerly").remedy.text
+
+
 def test_memory_that_is_nearly_full():
     """A peak of 95 % of what the container may hold."""
     full, half = (

@@ -9,6 +9,7 @@ from kerasdiag.diagnosis.estimates import Estimate, ratio
 from kerasdiag.diagnosis.first_batch import first_batch_findings
 from kerasdiag.diagnosis.gpu_findings import gpu_shared, gpu_throttled
 from kerasdiag.diagnosis.stages import slowest_stage
+from kerasdiag.diagnosis.step_findings import runs_eagerly, slowed_by_input
 from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS, PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.profile import RunProfile
@@ -209,7 +210,9 @@ def _missing(profile: RunProfile) -> Iterator[Finding]:
 
 RUN_FINDINGS: tuple[RunFinding, ...] = (
     throttled,
+    runs_eagerly,
     guilty_stage,
+    slowed_by_input,
     memory_nearly_full,
     gpu_throttled,
     gpu_shared,
