@@ -12,6 +12,7 @@ from kerasdiag import input_identity as kinds
 from kerasdiag.findings import Remedy
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.profile import RunProfile
+from kerasdiag.stage_timing import READ
 
 Advice = Callable[[RunProfile, InputIdentity, float], Remedy]
 
@@ -23,6 +24,9 @@ MAX_WORKERS = 16
 # What autofix takes, and the wait from which it repairs by itself: a fifth of the time.
 REPAIRED_CLASSES = ("DataFrameIterator", "DirectoryIterator", "NumpyArrayIterator")
 REPAIR_FACTOR = 1.25
+WAITS_FOR_DISK_FRACTION = (
+    0.10  # of the training, some task waited for a disk: about as much as a wait that is worth mending
+)
 
 
 def next_step(verdict: str, profile: RunProfile, speedup_if_fixed: float | None) -> Remedy | None:
@@ -140,7 +144,7 @@ def _advise_image_generator(profile: RunProfile, data: InputIdentity, factor: fl
 
 def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
     if data.repaired is not None:
-        return _advise_repaired(data.repaired)
+        return _advise_repaired(profile, data.repaired)
     operations = data.pipeline
     if operations[:2] == ("Tensor", "FlatMap"):  # what Dataset.from_generator is made of
         return Remedy(
@@ -177,23 +181,34 @@ def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> 
     )
 
 
-def _advise_repaired(storage: str) -> Remedy:
+def _advise_repaired(profile: RunProfile, storage: str) -> Remedy:
     """What is left to do about a dataset that autofix has made."""
     if storage == "none":
         return Remedy(
             "This dataset decodes its image files anew in each pass. Let autofix convert them once:",
             ('train_data = autofix(train_generator, when="always", storage="disk")',),
         )
-    if storage == "disk":
+    if storage == "disk" and _waits_for_disk(profile):
         return Remedy(
-            "This dataset reads from autofix's store. Have the images in memory, if they fit there; a store on a faster "
-            "disk (cache_dir=) helps as well:",
+            "This dataset reads from autofix's store, and the disk is what it waits for. Have the images in memory, if they "
+            "fit there; a store on a faster disk (cache_dir=) helps as well:",
             ('train_data = autofix(train_generator, when="always", storage="memory")',),
         )
+    on_disk = "reads from autofix's store, and nothing says that the disk is slow"
     return Remedy(
-        "This dataset has its images in memory, and autofix's kernel uses all cores: more of them, or less augmentation, "
-        "are what is left."
+        f"This dataset {on_disk if storage == 'disk' else 'has its images in memory'}. The kernel of autofix uses all "
+        "cores: more of them, or less augmentation, are what is left."
     )
+
+
+def _waits_for_disk(profile: RunProfile) -> bool:
+    """Whether the disk was seen to hold up the input: by its stages, or by what the system counted."""
+    slowest = profile.input_stages.slowest if profile.input_stages is not None else None
+    if slowest is not None and slowest.name == READ:
+        return True
+    # tf.data shows reading and augmenting as one map.
+    stalled = profile.machine.stalled_fractions.get("io") if profile.machine is not None else None
+    return stalled is not None and stalled >= WAITS_FOR_DISK_FRACTION
 
 
 def _advise_python_generator(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:

@@ -323,6 +323,16 @@ def test_drift_over_the_epochs(first_s, last_s, found):
         assert ("grew" in message) is (last_s > first_s)
 
 
+@pytest.mark.parametrize(("step_s", "is_found"), [(0.010, False), (0.020, False), (0.040, True)])
+def test_drift_takes_two_seconds_of_each_epoch(step_s, is_found):
+    """A fit of two seconds has seen nothing drift; the shorter of the two epochs decides."""
+    profile = make_profile(wait_s=[0.0] * 65 + [step_s] * 60, step_s=step_s, count=125, noise=0.05)
+    steps = dataclasses.replace(profile.steps, epoch=(0,) * 65 + (1,) * 60)
+    finding = found(diagnose(dataclasses.replace(profile, steps=steps)), "drifting-wait")
+    assert (finding is not None) is is_found
+    assert not is_found or "peak" not in finding.remedy.text
+
+
 @pytest.mark.parametrize(("steps_per_row", "found"), [(16, True), (3, False)])
 def test_drift_over_the_epochs_of_a_long_training(steps_per_row, found):
     """Its rows hold many steps each, so few rows are enough; few steps are not."""
@@ -503,6 +513,16 @@ def test_what_was_measured_of_a_pipeline_decides_the_next_step(stage, said):
     )
     remedy = diagnose(profile).next_step
     assert said in " ".join((remedy.text, *remedy.code))
+
+
+@pytest.mark.parametrize("repaired", ["none", "disk", "memory"])
+def test_nobody_is_told_to_edit_a_dataset_that_autofix_made(repaired):
+    """Its slowest stage is named, without what a tf.data pipeline of one's own would need."""
+    stages = InputStages("batch", "tf.data model", (StageTime("ParallelMapV2", 0.01, None, 8),), 30)
+    data = make_input("tf-data", repaired=repaired)
+    finding = found(diagnose(make_profile(0.1, 0.1, 60, training_input=data, input_stages=stages)), "slowest-stage")
+    assert "ParallelMapV2" in finding.message
+    assert finding.remedy is None
 
 
 @pytest.mark.parametrize("verdict", Verdict)

@@ -6,7 +6,9 @@ import pytest
 from builders import make_input, make_profile
 
 from kerasdiag.diagnosis import INPUT_BOUND_FRACTION, diagnose
+from kerasdiag.environment.window import MachineWindow
 from kerasdiag.next_step import NEXT_STEPS, REPAIR_FACTOR
+from kerasdiag.stage_timing import InputStages, StageTime
 
 KERAS_2 = {"python": "3.9.18", "backend": "tensorflow", "keras": "2.10.0", "tensorflow": "2.10.1"}
 TF_KERAS = {"python": "3.12.1", "backend": "tensorflow", "tf_keras": "2.21.0", "tensorflow": "2.21.0"}
@@ -86,13 +88,29 @@ def test_workers_that_use_all_cores_are_not_raised():
 
 @pytest.mark.parametrize(
     ("storage", "remedy"),
-    [("none", 'storage="disk"'), ("disk", 'storage="memory"'), ("memory", "its images in memory")],
+    [("none", 'storage="disk"'), ("disk", "nothing says that the disk is slow"), ("memory", "its images in memory")],
 )
 def test_our_own_dataset_is_never_told_to_cache(storage, remedy):
     """That would keep the first epoch's augmentation for ever; there is a larger repair, or none."""
     text = advice(make_input("tf-data", repaired=storage))
     assert remedy in text
     assert "cache()" not in text
+
+
+READING = InputStages("image", "sampled rows", (StageTime("reading", 0.01, 0.001), StageTime("affine", 0.001)), 64)
+MAPPING = InputStages("batch", "tf.data model", (StageTime("ParallelMapV2", 0.01, None, 8),), 30)
+
+
+@pytest.mark.parametrize(
+    ("stages", "io", "is_advised"),
+    [(READING, None, True), (MAPPING, 0.3, True), (MAPPING, 0.05, False), (MAPPING, None, False), (None, None, False)],
+)
+def test_memory_is_advised_only_where_the_disk_is_slow(stages, io, is_advised):
+    """Elsewhere the images would come from memory and be augmented as slowly."""
+    machine = MachineWindow(10.0, stalled_fractions={} if io is None else {"io": io})
+    text = advice(make_input("tf-data", repaired="disk"), input_stages=stages, machine=machine)
+    assert ('storage="memory"' in text) is is_advised
+    assert ("less augmentation" in text) is not is_advised
 
 
 def test_sequential_map_is_named():
