@@ -20,6 +20,8 @@ Advice = Callable[[RunProfile, InputIdentity, float], Remedy]
 # loaders (Lotus, IISWC 2024) see nothing come of more than about 20.
 MAX_WORKERS = 16
 
+# 5 of warm-up and 20 that are measured, and some that trace.
+ENOUGH_STEPS = 30
 
 # What autofix takes, and the wait from which it repairs by itself: a fifth of the time.
 REPAIRED_CLASSES = ("DataFrameIterator", "DirectoryIterator", "NumpyArrayIterator")
@@ -38,7 +40,7 @@ def next_step(verdict: str, profile: RunProfile, speedup_if_fixed: float | None)
         speedup_if_fixed: How many times faster the batches must come.
     """
     if verdict == "not-enough-data":
-        return Remedy("Train on: the verdict comes with the 20th step after the first 5. steps_per_epoch=30 is enough.")
+        return _advise_more_steps(profile)
     if verdict == "compute-bound":
         return Remedy("Leave the input pipeline as it is; look at batch size, mixed precision and the model instead.")
     if verdict == "launch-bound":
@@ -51,6 +53,41 @@ def next_step(verdict: str, profile: RunProfile, speedup_if_fixed: float | None)
     if verdict not in ("input-bound", "partly-input-bound", "mixed") or data is None:
         return None
     return NEXT_STEPS.get(data.kind, _advise_other)(profile, data, speedup_if_fixed or 1.0)
+
+
+def _advise_more_steps(profile: RunProfile) -> Remedy | None:
+    """What gives a verdict; None where no number of steps does."""
+    if profile.state == "not-started" and "data_wait" in profile.not_measured:
+        return None
+    verdict_comes = "the verdict comes with the 20th step after the first 5"
+    steps = _steps_of_a_pass(profile)
+    if steps is None or steps >= ENOUGH_STEPS:
+        return Remedy(f"Train on: {verdict_comes}. steps_per_epoch={ENOUGH_STEPS} is enough.")
+    epochs = math.ceil(ENOUGH_STEPS / steps)
+    if profile.state == "running" and (profile.planned_epochs or 0) >= epochs:
+        return Remedy(f"Train on: {verdict_comes}.")
+    epochs = max(epochs, 1 + len(profile.epochs))  # more than those that were not enough
+    without = ", without steps_per_epoch" if profile.has_steps_per_epoch else ""
+    return Remedy(
+        f"A pass over this input has {steps} step{'s' if steps > 1 else ''}, and {verdict_comes}. Train for more epochs"
+        f"{without}:",
+        (f"model.fit(train_data, epochs={epochs}{_callbacks(profile)})",),
+    )
+
+
+def _steps_of_a_pass(profile: RunProfile) -> int | None:
+    """How many steps the training input has batches for, None where nobody knows."""
+    longest = max(profile.epochs.steps_of_single_epochs, default=0)
+    planned = profile.planned_steps_per_epoch
+    ended = profile.state == "completed" and not profile.stopped_early
+    if ended and longest and (profile.has_steps_per_epoch is False or (planned is not None and longest < planned)):
+        return longest
+    data = profile.training_input
+    if data is None:
+        return None
+    if not data.num_batches and data.n and data.batch_size:
+        return math.ceil(data.n / data.batch_size)
+    return data.num_batches or None
 
 
 def _advise_launches(profile: RunProfile) -> Remedy:

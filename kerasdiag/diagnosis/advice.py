@@ -84,7 +84,7 @@ ADVICE = {
     Verdict.NOT_ENOUGH_DATA: Advice(
         f"fewer than {MIN_MEASURED_STEPS} steps were measured after the first 5",
         "One slow step could turn any verdict.",
-        "Train longer; steps_per_epoch=30 is enough for a first look.",
+        "Train longer: 30 steps are enough for a first look, in as many epochs as the input needs for them.",
         "Steps that traced or compiled do not count: a new shape of batch in every step leaves none.",
     ),
     Verdict.UNKNOWN: Advice(

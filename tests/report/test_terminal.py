@@ -21,7 +21,7 @@ PROFILES = {
     "input_bound": make_profile(0.08, 0.05, 120, noise=0.1, epochs=2, gpus=(make_gpu([0, 5, 40], duration_s=20),)),
     "partly": make_profile(0.01, 0.09, 120, noise=0.1),
     "compute_bound": make_profile(0.0005, 0.2, 120, training_input=make_input("tf-data"), gpus=(make_gpu(96.0),)),
-    "not_enough": make_profile(0.1, 0.1, 12),
+    "not_enough": make_profile(0.1, 0.1, 12, planned_steps_per_epoch=30, has_steps_per_epoch=True, training_input=make_input(n=384, num_batches=12)),
     "unknown": make_profile(count=0, method=None, not_measured={"data_wait": "the model overrides make_train_function, so its training step is not Keras' own", "gpu": "no driver"}),
     "interrupted": make_profile(0.3, 0.05, 40, state="interrupted", remarks=("the length of this input is unknown to Keras",)),
     "unfitted": RunProfile(),
