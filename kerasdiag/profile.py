@@ -29,7 +29,7 @@ SCHEMA_VERSION = 1
 EAGER_METHOD = "one-step-eager"  # ``RunProfile.method`` where the model runs without a graph (``run_eagerly``)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GpuSeries:
     """Samples of one GPU, as columns of equal length.
 
@@ -102,6 +102,9 @@ class GpuSeries:
         )
         if len({len(column) for column in columns}) > 1:
             raise ValueError(f"The columns of GpuSeries must have equal length. Received: {[*map(len, columns)]}")
+
+    def __repr__(self) -> str:
+        return f"GpuSeries(GPU {self.index}, {self.name}, {len(self.time_s):,} samples)"
 
 
 @dataclass(frozen=True)
