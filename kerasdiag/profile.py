@@ -150,6 +150,7 @@ class RunProfile:
         first_batch: What the first batch held and what the model expects, None where nobody looked.
         has_steps_per_epoch: Whether ``fit`` was given ``steps_per_epoch``, None where nobody looked.
         stopped_early: Whether a callback told the model to stop (``stop_training``), at the end of an epoch or in it.
+        steps_per_execution: How many steps Keras starts at once, where it is more than one.
     """
 
     kerasdiag_version: str = ""
@@ -183,6 +184,7 @@ class RunProfile:
     first_batch: Optional[FirstBatch] = field(default=None, metadata=profile_json.ADDED_LATER)
     has_steps_per_epoch: Optional[bool] = field(default=None, metadata=profile_json.ADDED_LATER)
     stopped_early: bool = field(default=False, metadata=profile_json.ADDED_LATER)
+    steps_per_execution: Optional[int] = field(default=None, metadata=profile_json.ADDED_LATER)
 
     @property
     def unmeasured_steps(self) -> int:

@@ -232,7 +232,8 @@ def _method_line(profile: RunProfile) -> str:
     versions = " ".join(
         f"{name} {version}" for name, version in profile.software.items() if name not in ("python", "backend")
     )
-    line = f"{profile.method}, {versions}"
+    several = f"{profile.steps_per_execution} steps per execution, " if profile.steps_per_execution else ""
+    line = f"{profile.method}, {several}{versions}"
     if profile.added_s_per_step is not None:
         line += f"; profiling cost {profile.added_s_per_step * 1e6:.0f} us per step"
         if profile.pull_overhead_s:

@@ -65,6 +65,13 @@ def test_the_bar_adds_up(callbacks_s, shown):
         assert bar.count("▒") == round(48 * callbacks_s / 0.1)
 
 
+@pytest.mark.parametrize(("several", "shown"), [(None, False), (4, True)])
+def test_how_many_steps_keras_starts_at_once(several, shown):
+    """Where it is more than one, what was measured says so."""
+    text = render(diagnose(make_profile(steps_per_execution=several)), width=120)
+    assert ("one-step-function, 4 steps per execution, keras" in text) is shown
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 @pytest.mark.parametrize("name", PROFILES)
 def test_no_line_is_wider_than_the_terminal(name, width):
