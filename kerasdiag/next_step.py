@@ -63,6 +63,8 @@ def _advise_more_steps(profile: RunProfile) -> Remedy | None:
     steps = _steps_of_a_pass(profile)
     if steps is None or steps >= ENOUGH_STEPS:
         return Remedy(f"Train on: {verdict_comes}. steps_per_epoch={ENOUGH_STEPS} is enough.")
+    if profile.training_input is not None and profile.training_input.kind == kinds.PYTHON_GENERATOR:
+        return Remedy(f"This generator ended after step {steps}, and {verdict_comes}. Give fit one that goes on.")
     epochs = math.ceil(ENOUGH_STEPS / steps)
     if profile.state == "running" and (profile.planned_epochs or 0) >= epochs:
         return Remedy(f"Train on: {verdict_comes}.")

@@ -218,6 +218,13 @@ def test_a_short_input_needs_more_epochs(facts, epochs):
         assert ("without steps_per_epoch" in text) is (facts.get("has_steps_per_epoch") is True)
 
 
+def test_a_generator_that_ended_has_no_second_pass():
+    """More epochs would find nothing in it."""
+    text = advice(make_input("python-generator"), count=19, planned_steps_per_epoch=30, has_steps_per_epoch=True)
+    assert "Give fit one that goes on" in text
+    assert "epochs=" not in text
+
+
 def test_epochs_that_were_not_enough_are_not_advised_again():
     """Steps that trace do not count, so that two epochs of 19 may not be enough."""
     steps = make_steps(0.1, count=38, epochs=2, warm_up=20)
