@@ -12,6 +12,7 @@ from kerasdiag import input_identity as kinds
 from kerasdiag.findings import Remedy
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.profile import RunProfile
+from kerasdiag.stage_timing import READ
 
 Advice = Callable[[RunProfile, InputIdentity, float], Remedy]
 
@@ -19,10 +20,15 @@ Advice = Callable[[RunProfile, InputIdentity, float], Remedy]
 # loaders (Lotus, IISWC 2024) see nothing come of more than about 20.
 MAX_WORKERS = 16
 
+# 5 of warm-up and 20 that are measured, and some that trace.
+ENOUGH_STEPS = 30
 
 # What autofix takes, and the wait from which it repairs by itself: a fifth of the time.
 REPAIRED_CLASSES = ("DataFrameIterator", "DirectoryIterator", "NumpyArrayIterator")
 REPAIR_FACTOR = 1.25
+WAITS_FOR_DISK_FRACTION = (
+    0.10  # of the training, some task waited for a disk: about as much as a wait that is worth mending
+)
 
 
 def next_step(verdict: str, profile: RunProfile, speedup_if_fixed: float | None) -> Remedy | None:
@@ -34,7 +40,7 @@ def next_step(verdict: str, profile: RunProfile, speedup_if_fixed: float | None)
         speedup_if_fixed: How many times faster the batches must come.
     """
     if verdict == "not-enough-data":
-        return Remedy("Train on: the verdict comes with the 20th step after the first 5. steps_per_epoch=30 is enough.")
+        return _advise_more_steps(profile)
     if verdict == "compute-bound":
         return Remedy("Leave the input pipeline as it is; look at batch size, mixed precision and the model instead.")
     if verdict == "launch-bound":
@@ -47,6 +53,43 @@ def next_step(verdict: str, profile: RunProfile, speedup_if_fixed: float | None)
     if verdict not in ("input-bound", "partly-input-bound", "mixed") or data is None:
         return None
     return NEXT_STEPS.get(data.kind, _advise_other)(profile, data, speedup_if_fixed or 1.0)
+
+
+def _advise_more_steps(profile: RunProfile) -> Remedy | None:
+    """What gives a verdict; None where no number of steps does."""
+    if profile.state == "not-started" and "data_wait" in profile.not_measured:
+        return None
+    verdict_comes = "the verdict comes with the 20th step after the first 5"
+    steps = _steps_of_a_pass(profile)
+    if steps is None or steps >= ENOUGH_STEPS:
+        return Remedy(f"Train on: {verdict_comes}. steps_per_epoch={ENOUGH_STEPS} is enough.")
+    if profile.training_input is not None and profile.training_input.kind == kinds.PYTHON_GENERATOR:
+        return Remedy(f"This generator ended after step {steps}, and {verdict_comes}. Give fit one that goes on.")
+    epochs = math.ceil(ENOUGH_STEPS / steps)
+    if profile.state == "running" and (profile.planned_epochs or 0) >= epochs:
+        return Remedy(f"Train on: {verdict_comes}.")
+    epochs = max(epochs, 1 + len(profile.epochs))  # more than those that were not enough
+    without = ", without steps_per_epoch" if profile.has_steps_per_epoch else ""
+    return Remedy(
+        f"A pass over this input has {steps} step{'s' if steps > 1 else ''}, and {verdict_comes}. Train for more epochs"
+        f"{without}:",
+        (f"model.fit(train_data, epochs={epochs}{_callbacks(profile)})",),
+    )
+
+
+def _steps_of_a_pass(profile: RunProfile) -> int | None:
+    """How many steps the training input has batches for, None where nobody knows."""
+    longest = max(profile.epochs.steps_of_single_epochs, default=0)
+    planned = profile.planned_steps_per_epoch
+    ended = profile.state == "completed" and not profile.stopped_early
+    if ended and longest and (profile.has_steps_per_epoch is False or (planned is not None and longest < planned)):
+        return longest
+    data = profile.training_input
+    if data is None:
+        return None
+    if not data.num_batches and data.n and data.batch_size:
+        return math.ceil(data.n / data.batch_size)
+    return data.num_batches or None
 
 
 def _advise_launches(profile: RunProfile) -> Remedy:
@@ -140,7 +183,7 @@ def _advise_image_generator(profile: RunProfile, data: InputIdentity, factor: fl
 
 def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
     if data.repaired is not None:
-        return _advise_repaired(data.repaired)
+        return _advise_repaired(profile, data.repaired)
     operations = data.pipeline
     if operations[:2] == ("Tensor", "FlatMap"):  # what Dataset.from_generator is made of
         return Remedy(
@@ -177,23 +220,34 @@ def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> 
     )
 
 
-def _advise_repaired(storage: str) -> Remedy:
+def _advise_repaired(profile: RunProfile, storage: str) -> Remedy:
     """What is left to do about a dataset that autofix has made."""
     if storage == "none":
         return Remedy(
             "This dataset decodes its image files anew in each pass. Let autofix convert them once:",
             ('train_data = autofix(train_generator, when="always", storage="disk")',),
         )
-    if storage == "disk":
+    if storage == "disk" and _waits_for_disk(profile):
         return Remedy(
-            "This dataset reads from autofix's store. Have the images in memory, if they fit there; a store on a faster "
-            "disk (cache_dir=) helps as well:",
+            "This dataset reads from autofix's store, and the disk is what it waits for. Have the images in memory, if they "
+            "fit there; a store on a faster disk (cache_dir=) helps as well:",
             ('train_data = autofix(train_generator, when="always", storage="memory")',),
         )
+    on_disk = "reads from autofix's store, and nothing says that the disk is slow"
     return Remedy(
-        "This dataset has its images in memory, and autofix's kernel uses all cores: more of them, or less augmentation, "
-        "are what is left."
+        f"This dataset {on_disk if storage == 'disk' else 'has its images in memory'}. The kernel of autofix uses all "
+        "cores: more of them, or less augmentation, are what is left."
     )
+
+
+def _waits_for_disk(profile: RunProfile) -> bool:
+    """Whether the disk was seen to hold up the input: by its stages, or by what the system counted."""
+    slowest = profile.input_stages.slowest if profile.input_stages is not None else None
+    if slowest is not None and slowest.name == READ:
+        return True
+    # tf.data shows reading and augmenting as one map.
+    stalled = profile.machine.stalled_fractions.get("io") if profile.machine is not None else None
+    return stalled is not None and stalled >= WAITS_FOR_DISK_FRACTION
 
 
 def _advise_python_generator(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:

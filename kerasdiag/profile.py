@@ -26,8 +26,10 @@ SCHEMA_VERSION = 1
 # Raise it when a reader of the version before could misunderstand the file.
 #   1: first version.
 
+EAGER_METHOD = "one-step-eager"  # ``RunProfile.method`` where the model runs without a graph (``run_eagerly``)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class GpuSeries:
     """Samples of one GPU, as columns of equal length.
 
@@ -101,6 +103,9 @@ class GpuSeries:
         if len({len(column) for column in columns}) > 1:
             raise ValueError(f"The columns of GpuSeries must have equal length. Received: {[*map(len, columns)]}")
 
+    def __repr__(self) -> str:
+        return f"GpuSeries(GPU {self.index}, {self.name}, {len(self.time_s):,} samples)"
+
 
 @dataclass(frozen=True)
 class RunProfile:
@@ -145,6 +150,7 @@ class RunProfile:
         first_batch: What the first batch held and what the model expects, None where nobody looked.
         has_steps_per_epoch: Whether ``fit`` was given ``steps_per_epoch``, None where nobody looked.
         stopped_early: Whether a callback told the model to stop (``stop_training``), at the end of an epoch or in it.
+        steps_per_execution: How many steps Keras starts at once, where it is more than one.
     """
 
     kerasdiag_version: str = ""
@@ -178,6 +184,7 @@ class RunProfile:
     first_batch: Optional[FirstBatch] = field(default=None, metadata=profile_json.ADDED_LATER)
     has_steps_per_epoch: Optional[bool] = field(default=None, metadata=profile_json.ADDED_LATER)
     stopped_early: bool = field(default=False, metadata=profile_json.ADDED_LATER)
+    steps_per_execution: Optional[int] = field(default=None, metadata=profile_json.ADDED_LATER)
 
     @property
     def unmeasured_steps(self) -> int:

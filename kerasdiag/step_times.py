@@ -21,7 +21,7 @@ _ADDED_LATER: Any = profile_json.ADDED_LATER  # Any: dataclasses takes any mappi
 Columns = TypeVar("Columns", bound="_Columns")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Columns:
     """Columns of one length; those that were added later may be empty."""
 
@@ -40,7 +40,7 @@ class _Columns:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepTimes(_Columns):
     """The steps of a fit as columns of equal length, in the order they ran.
 
@@ -83,6 +83,9 @@ class StepTimes(_Columns):
     def __len__(self) -> int:
         return len(self.steps)
 
+    def __repr__(self) -> str:
+        return f"StepTimes({self.num_steps:,} steps in {len(self):,} rows)"
+
     @property
     def measured(self) -> StepTimes:
         """The rows that are judged: all but warm-up."""
@@ -94,7 +97,7 @@ class StepTimes(_Columns):
         return sum(self.steps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EpochTimes(_Columns):
     """The epochs of a fit as columns of equal length: what is no step's time.
 
@@ -116,6 +119,9 @@ class EpochTimes(_Columns):
     validation_s: tuple[float, ...] = ()
     callbacks_s: tuple[float, ...] = ()
     checkpoint_s: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"EpochTimes({sum(self.steps):,} steps in {len(self):,} rows)"
 
     @property
     def steps_of_single_epochs(self) -> tuple[int, ...]:

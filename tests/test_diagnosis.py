@@ -147,12 +147,19 @@ def test_every_number_has_its_interval():
     diagnosis = diagnose(profile_with(0.3, noise=0.3, callbacks=0.1, launch=0.02))
     assert set(diagnosis.estimates) == {
         "data_wait_fraction", "hidden_wait_fraction", "callback_fraction", "launch_fraction", "waited_fraction",
-        "mean_step_s", "mean_wait_s",
+        "mean_step_s", "mean_wait_s", "mean_callbacks_s",
     }  # fmt: skip
     for name, estimate in diagnosis.estimates.items():
         low, high = estimate.interval
         assert low <= estimate.value <= high, name
     assert diagnosis.estimates["data_wait_fraction"].value == diagnosis.data_wait_fraction
+
+
+def test_the_callbacks_come_first_and_the_input_may_come_next():
+    """Batches are loaded while callbacks work, so nobody is told to leave the input alone."""
+    statement = diagnose(profile_with(0.02, callbacks=0.4)).statement
+    assert "the callbacks first and profile again" in statement
+    assert "not the input" not in statement
 
 
 def test_time_is_spent_once():
@@ -316,6 +323,16 @@ def test_drift_over_the_epochs(first_s, last_s, found):
         assert ("grew" in message) is (last_s > first_s)
 
 
+@pytest.mark.parametrize(("step_s", "is_found"), [(0.010, False), (0.020, False), (0.040, True)])
+def test_drift_takes_two_seconds_of_each_epoch(step_s, is_found):
+    """A fit of two seconds has seen nothing drift; the shorter of the two epochs decides."""
+    profile = make_profile(wait_s=[0.0] * 65 + [step_s] * 60, step_s=step_s, count=125, noise=0.05)
+    steps = dataclasses.replace(profile.steps, epoch=(0,) * 65 + (1,) * 60)
+    finding = found(diagnose(dataclasses.replace(profile, steps=steps)), "drifting-wait")
+    assert (finding is not None) is is_found
+    assert not is_found or "peak" not in finding.remedy.text
+
+
 @pytest.mark.parametrize(("steps_per_row", "found"), [(16, True), (3, False)])
 def test_drift_over_the_epochs_of_a_long_training(steps_per_row, found):
     """Its rows hold many steps each, so few rows are enough; few steps are not."""
@@ -348,6 +365,75 @@ def test_a_quota_is_named_before_any_repair(share, found):
     assert ("quota" in diagnosis.next_step.text) is found
     if found:
         assert "autofix" in diagnosis.findings[1].remedy.text
+
+
+def found(diagnosis, code):
+    return next((one for one in diagnosis.findings if one.code == code), None)
+
+
+def with_ceiling(free_s, wait_s=0.0197, step_s=0.0089, **facts):
+    """A step of 28.6 ms, two thirds of it waiting, as one that was seen; alone it takes ``free_s``."""
+    return make_profile(wait_s, step_s, 100, ceilings=Ceilings(input_s=wait_s, step_s=free_s, steps=10), **facts)
+
+
+def test_a_speedup_that_is_more_than_the_waiting_has_its_reason():
+    """69 % of waiting is 3.2 times; 6.9 times come from a step that is faster without its loader."""
+    diagnosis = diagnose(with_ceiling(0.0041))
+    assert diagnosis.speedup_if_fixed == pytest.approx(6.98, abs=0.01)
+    finding = found(diagnosis, "slowed-by-input")
+    assert "8.9 ms beside this loader and 4.1 ms alone" in finding.message
+    assert "less than 6.98 times the speed" in finding.message
+    assert finding.numbers == pytest.approx({"step_beside_input_s": 0.0089, "step_alone_s": 0.0041})
+
+
+@pytest.mark.parametrize(
+    ("profile", "is_found"),
+    [
+        (with_ceiling(0.0089 / 1.14), False),
+        (with_ceiling(0.0089 / 1.16), True),
+        (with_ceiling(0.0089 / 1.3, callbacks_s=0.02), False),  # most of the period is neither
+        (with_ceiling(None), False),
+        (make_profile(0.02, 0.0089, 100), False),
+    ],
+    ids=["as fast", "faster", "callbacks", "not measured", "nobody asked"],
+)
+def test_a_step_that_is_as_fast_alone_is_not_slowed(profile, is_found):
+    """15 % is what one and the same step may differ by."""
+    diagnosis = diagnose(profile)
+    assert (found(diagnosis, "slowed-by-input") is not None) is is_found
+    if profile.ceilings is not None and profile.ceilings.step_s:
+        more = diagnosis.speedup_if_fixed * (1 - diagnosis.data_wait_fraction)
+        assert (more > 1.15) is is_found
+
+
+@pytest.mark.parametrize(
+    ("shares", "is_next"),
+    [
+        ({"wait": 0.0}, True),
+        ({"wait": 0.1}, True),
+        ({"wait": 0.5}, False),
+        ({"wait": 0.0, "callbacks": 0.5}, False),
+        ({"wait": 0.1, "steps": 10}, False),
+    ],
+    ids=str,
+)
+def test_a_step_without_a_graph_is_told(shares, is_next):
+    """It comes first where neither wait nor callbacks do; a factor is not invented."""
+    diagnosis = diagnose(profile_with(**shares, method="one-step-eager"))
+    eager = found(diagnosis, "runs-eagerly")
+    assert str(eager.severity) == "warn"
+    assert "not measured" in eager.message
+    assert ("run_eagerly=True" in diagnosis.next_step.text) is is_next
+    assert (eager.remedy is None) is is_next
+    assert found(diagnose(profile_with(**shares)), "runs-eagerly") is None
+
+
+def test_a_quota_comes_before_a_step_without_a_graph():
+    """Nothing that is measured under it says how fast a step is."""
+    throttled = MachineWindow(10.0, throttled_fraction=0.5)
+    diagnosis = diagnose(profile_with(0.0, method="one-step-eager", machine=throttled))
+    assert "quota" in diagnosis.next_step.text
+    assert "run_eagerly" in found(diagnosis, "runs-eagerly").remedy.text
 
 
 def test_memory_that_is_nearly_full():
@@ -427,6 +513,16 @@ def test_what_was_measured_of_a_pipeline_decides_the_next_step(stage, said):
     )
     remedy = diagnose(profile).next_step
     assert said in " ".join((remedy.text, *remedy.code))
+
+
+@pytest.mark.parametrize("repaired", ["none", "disk", "memory"])
+def test_nobody_is_told_to_edit_a_dataset_that_autofix_made(repaired):
+    """Its slowest stage is named, without what a tf.data pipeline of one's own would need."""
+    stages = InputStages("batch", "tf.data model", (StageTime("ParallelMapV2", 0.01, None, 8),), 30)
+    data = make_input("tf-data", repaired=repaired)
+    finding = found(diagnose(make_profile(0.1, 0.1, 60, training_input=data, input_stages=stages)), "slowest-stage")
+    assert "ParallelMapV2" in finding.message
+    assert finding.remedy is None
 
 
 @pytest.mark.parametrize("verdict", Verdict)

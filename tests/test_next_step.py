@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
-from builders import make_input, make_profile
+from builders import make_epochs, make_input, make_profile, make_steps
 
 from kerasdiag.diagnosis import INPUT_BOUND_FRACTION, diagnose
+from kerasdiag.environment.window import MachineWindow
 from kerasdiag.next_step import NEXT_STEPS, REPAIR_FACTOR
+from kerasdiag.profile import RunProfile
+from kerasdiag.stage_timing import InputStages, StageTime
 
 KERAS_2 = {"python": "3.9.18", "backend": "tensorflow", "keras": "2.10.0", "tensorflow": "2.10.1"}
 TF_KERAS = {"python": "3.12.1", "backend": "tensorflow", "tf_keras": "2.21.0", "tensorflow": "2.21.0"}
@@ -86,13 +91,29 @@ def test_workers_that_use_all_cores_are_not_raised():
 
 @pytest.mark.parametrize(
     ("storage", "remedy"),
-    [("none", 'storage="disk"'), ("disk", 'storage="memory"'), ("memory", "its images in memory")],
+    [("none", 'storage="disk"'), ("disk", "nothing says that the disk is slow"), ("memory", "its images in memory")],
 )
 def test_our_own_dataset_is_never_told_to_cache(storage, remedy):
     """That would keep the first epoch's augmentation for ever; there is a larger repair, or none."""
     text = advice(make_input("tf-data", repaired=storage))
     assert remedy in text
     assert "cache()" not in text
+
+
+READING = InputStages("image", "sampled rows", (StageTime("reading", 0.01, 0.001), StageTime("affine", 0.001)), 64)
+MAPPING = InputStages("batch", "tf.data model", (StageTime("ParallelMapV2", 0.01, None, 8),), 30)
+
+
+@pytest.mark.parametrize(
+    ("stages", "io", "is_advised"),
+    [(READING, None, True), (MAPPING, 0.3, True), (MAPPING, 0.05, False), (MAPPING, None, False), (None, None, False)],
+)
+def test_memory_is_advised_only_where_the_disk_is_slow(stages, io, is_advised):
+    """Elsewhere the images would come from memory and be augmented as slowly."""
+    machine = MachineWindow(10.0, stalled_fractions={} if io is None else {"io": io})
+    text = advice(make_input("tf-data", repaired="disk"), input_stages=stages, machine=machine)
+    assert ('storage="memory"' in text) is is_advised
+    assert ("less augmentation" in text) is not is_advised
 
 
 def test_sequential_map_is_named():
@@ -166,6 +187,64 @@ def test_unknown_input_is_named_by_its_class():
 def test_every_kind_of_the_table_is_tested_here():
     """A new row needs a test of its own."""
     assert set(NEXT_STEPS) == {"image-data-generator", "py-dataset", "tf-data", "python-generator", "arrays"}
+
+
+SHORT = {"n": 600, "num_batches": 19}
+
+
+@pytest.mark.parametrize(
+    ("facts", "epochs"),
+    [
+        ({"planned_steps_per_epoch": 30, "has_steps_per_epoch": True}, 2),  # it ended at 19
+        ({"planned_steps_per_epoch": None, "has_steps_per_epoch": False}, 2),  # so long is an epoch
+        ({"planned_steps_per_epoch": None, "has_steps_per_epoch": False, "stopped_early": True}, None),
+        ({"planned_steps_per_epoch": 19, "has_steps_per_epoch": True, "training_input": make_input(**SHORT)}, 2),
+        ({"planned_steps_per_epoch": 19, "has_steps_per_epoch": True}, None),  # 57 batches hold 30 steps
+        ({"planned_steps_per_epoch": 19, "has_steps_per_epoch": True, "training_input": make_input("arrays")}, None),
+        ({"planned_steps_per_epoch": 4, "training_input": make_input("arrays", n=100, batch_size=32)}, 8),
+        ({"state": "running", "planned_steps_per_epoch": 57}, None),
+        ({"state": "interrupted", "training_input": make_input(**SHORT)}, 2),
+    ],
+)
+def test_a_short_input_needs_more_epochs(facts, epochs):
+    """No steps_per_epoch makes batches of an input that has none left."""
+    steps = facts["planned_steps_per_epoch"] if facts.get("planned_steps_per_epoch") == 4 else 19
+    text = advice(facts.pop("training_input", make_input()), count=steps, **facts)
+    if epochs is None:
+        assert "steps_per_epoch=30 is enough" in text
+    else:
+        assert f"epochs={epochs}, callbacks=[profiler])" in text
+        assert "is enough" not in text
+        assert ("without steps_per_epoch" in text) is (facts.get("has_steps_per_epoch") is True)
+
+
+def test_a_generator_that_ended_has_no_second_pass():
+    """More epochs would find nothing in it."""
+    text = advice(make_input("python-generator"), count=19, planned_steps_per_epoch=30, has_steps_per_epoch=True)
+    assert "Give fit one that goes on" in text
+    assert "epochs=" not in text
+
+
+def test_epochs_that_were_not_enough_are_not_advised_again():
+    """Steps that trace do not count, so that two epochs of 19 may not be enough."""
+    steps = make_steps(0.1, count=38, epochs=2, warm_up=20)
+    profile = make_profile(training_input=make_input(**SHORT), planned_steps_per_epoch=19)
+    profile = dataclasses.replace(profile, steps=steps, epochs=make_epochs(steps))
+    assert diagnose(profile).next_step.code == ("model.fit(train_data, epochs=3, callbacks=[profiler])",)
+
+
+def test_a_training_that_goes_on_for_long_enough_is_left_alone():
+    """The second of its epochs brings the verdict."""
+    text = advice(make_input(**SHORT), count=19, state="running", planned_epochs=2)
+    assert text.startswith("Train on")
+    assert "epoch" not in text
+
+
+def test_who_switched_the_profiler_off_is_not_told_to_train_on():
+    """However long, nothing would be measured."""
+    disabled = RunProfile(not_measured={"data_wait": "KERASDIAG_DISABLE is set"})
+    assert diagnose(disabled).next_step is None
+    assert "Train on" in diagnose(RunProfile()).next_step.text
 
 
 def test_compute_bound_is_left_alone():

@@ -186,3 +186,15 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         make_profile(0.09).save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["run.kdprof.json"]
+
+
+def test_a_profile_can_be_looked_at_in_a_console():
+    """Columns of thousands of rows are shown by their sums; equality is that of the columns."""
+    profile = make_profile(0.1, 0.05, 2280, epochs=4, gpus=(make_gpu(50.0, duration_s=400),))
+    assert "StepTimes(2,280 steps in 2,280 rows)" in repr(profile)
+    assert "EpochTimes(2,280 steps in 4 rows)" in repr(profile)
+    assert "GpuSeries(GPU 0, NVIDIA T4, 2,000 samples)" in repr(profile)
+    assert len(repr(profile)) < 3_000
+    assert len(repr(diagnose(profile))) < 8_000
+    assert profile.steps == dataclasses.replace(profile.steps)
+    assert profile.steps != dataclasses.replace(profile.steps, wait_s=(0.0,) * 2280)

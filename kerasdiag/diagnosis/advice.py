@@ -70,7 +70,8 @@ ADVICE = {
         f"callbacks take {CALLBACK_BOUND_FRACTION:.0%} of the time outside of validation or more",
         "The training stands still while callbacks work: checkpoints, logs, metrics of your own, a progress bar over very "
         "short steps.",
-        "The panel names the dearest. Let it work every n-th batch or once per epoch.",
+        "The panel names the dearest. Let it work every n-th batch or once per epoch, then profile again: batches are "
+        "loaded while callbacks work, so the input may be next.",
         "On JAX and torch Keras runs callbacks that allow it beside the training: their time is listed apart, and does "
         "not count.",
     ),
@@ -83,7 +84,7 @@ ADVICE = {
     Verdict.NOT_ENOUGH_DATA: Advice(
         f"fewer than {MIN_MEASURED_STEPS} steps were measured after the first 5",
         "One slow step could turn any verdict.",
-        "Train longer; steps_per_epoch=30 is enough for a first look.",
+        "Train longer: 30 steps are enough for a first look, in as many epochs as the input needs for them.",
         "Steps that traced or compiled do not count: a new shape of batch in every step leaves none.",
     ),
     Verdict.UNKNOWN: Advice(

@@ -9,6 +9,7 @@ from kerasdiag.diagnosis.estimates import Estimate, ratio
 from kerasdiag.diagnosis.first_batch import first_batch_findings
 from kerasdiag.diagnosis.gpu_findings import gpu_shared, gpu_throttled
 from kerasdiag.diagnosis.stages import slowest_stage
+from kerasdiag.diagnosis.step_findings import runs_eagerly, slowed_by_input
 from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS, PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.profile import RunProfile
@@ -19,6 +20,7 @@ RunFinding = Callable[[RunProfile, Estimates], Optional[Finding]]
 CALLBACK_TAX_FRACTION = 0.05  # below it nobody would change a callback
 HIDDEN_WAIT_FRACTION = 0.05
 DRIFT_FRACTION = 0.10  # of the training time, from one epoch to the others
+DRIFT_EPOCH_S = 2.0  # a shorter epoch is over before anything can drift: one hiccup of the machine makes its share
 THROTTLED_FRACTION = 0.10  # of the periods of a quota
 MEMORY_FRACTION = 0.90  # of what the container may hold
 
@@ -86,7 +88,7 @@ def drifting_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:
     for epoch, rows in sorted(by_epoch.items()):
         part = steps.rows(rows)
         # Rows of a long training hold several steps each.
-        enough = part.num_steps >= MIN_MEASURED_STEPS
+        enough = part.num_steps >= MIN_MEASURED_STEPS and sum(part.period_s) >= DRIFT_EPOCH_S
         wait = ratio(part.wait_s, part.period_s, part.num_steps) if enough else None
         if wait is not None:
             waits.append((epoch, wait))
@@ -99,7 +101,7 @@ def drifting_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:
         return None
     grew = last.value > first.value
     text = (
-        "Something slows the input down as the training goes on: memory that fills (see the peak), a processor that gets "
+        "Something slows the input down as the training goes on: memory that fills, a processor that gets "
         "hot or is throttled, other programs, or files that no longer fit into the page cache."
         if grew
         else "Later epochs find the files in memory, or a cache filled: judge the training by them. The first epoch reads "
@@ -209,7 +211,9 @@ def _missing(profile: RunProfile) -> Iterator[Finding]:
 
 RUN_FINDINGS: tuple[RunFinding, ...] = (
     throttled,
+    runs_eagerly,
     guilty_stage,
+    slowed_by_input,
     memory_nearly_full,
     gpu_throttled,
     gpu_shared,

@@ -36,7 +36,7 @@ class Diagnosis:
         accelerator_utilization: Share of the training time in which the model computes, by its own ceiling (0-1);
             None where that was not measured. MLPerf Storage calls it AU.
         measured_steps: Steps the numbers come from.
-        mean_step_s: Mean step period in seconds, wait included.
+        mean_step_s: Mean step period in seconds, wait and callbacks included.
         mean_wait_s: Mean visible data wait per step in seconds.
         gpu_utilization_percent: Mean ``utilization.gpu`` of the busiest visible GPU over the
             measured steps (0-100), or None.
@@ -47,8 +47,8 @@ class Diagnosis:
         is_clear: Whether both ends of each interval that the verdict follows from (wait, callbacks, launch) give it.
         estimates: Numbers with their 95 % intervals, by name: ``data_wait_fraction``, ``hidden_wait_fraction``,
             ``callback_fraction`` and ``launch_fraction`` (shares of the training time, 0-1), ``waited_fraction`` (share
-            of the batches that were waited for, 0-1), ``mean_step_s``, ``mean_wait_s`` (seconds). Those that were
-            measured.
+            of the batches that were waited for, 0-1), ``mean_step_s``, ``mean_wait_s``, ``mean_callbacks_s`` (seconds
+            of a step; the callbacks between epochs are not in it). Those that were measured.
         time_spent: Where the time of the whole fit went, or None.
     """
 
@@ -151,12 +151,8 @@ def _speedup(profile: RunProfile, estimates: Mapping[str, Estimate]) -> float | 
         return 1 / max(1 - fraction, 0.001)
     # Never slower: a step alone that takes longer than one in the training is a busy machine.
     step_s = estimates["mean_step_s"].value
-    return max(1.0, step_s / max(free_s + _callbacks_s(profile), 0.001 * step_s))
-
-
-def _callbacks_s(profile: RunProfile) -> float:
-    steps = profile.steps.measured
-    return sum(steps.callbacks_s) / steps.num_steps if steps.callbacks_s and steps.num_steps else 0.0
+    callbacks_s = _value(estimates, "mean_callbacks_s") or 0.0
+    return max(1.0, step_s / max(free_s + callbacks_s, 0.001 * step_s))
 
 
 def _utilization(profile: RunProfile, estimates: Mapping[str, Estimate]) -> float | None:
@@ -178,6 +174,7 @@ def _estimate(profile: RunProfile, steps: StepTimes, spent: TimeSpent | None) ->
     }
     if steps.callbacks_s:
         found["hidden_wait_fraction"] = ratios.of(steps.hidden_wait_s, steps.period_s)
+        found["mean_callbacks_s"] = ratios.of(steps.callbacks_s, steps.steps)
         found["waited_fraction"] = ratios.of(steps.waited_steps, steps.steps)
         found["callback_fraction"] = _with_epochs(ratios.of(steps.callbacks_s, steps.period_s), profile, spent)
     if profile.launch_s is not None:
@@ -255,8 +252,15 @@ _SEVERITY = {
 }
 
 
+# Nothing else takes a fifth of the time of these: the step does.
+_ABOUT_THE_STEP = (Verdict.COMPUTE_BOUND.value, Verdict.PARTLY_INPUT_BOUND.value, Verdict.LAUNCH_BOUND.value)
+
+
 def _findings(profile: RunProfile, first: Finding, estimates: Mapping[str, Estimate]) -> tuple[Finding, ...]:
-    """The verdict's own, and the others. A quota that stops the process is to be mended before all else."""
+    """The verdict's own, and the others. A quota that stops the process is to be mended before all else.
+
+    A step that runs without a graph comes before what would make a graph faster.
+    """
     others = run_findings(profile, estimates)
     data = profile.training_input
     guilty = next((one for one in others if one.code == "slowest-stage"), None)
@@ -272,6 +276,11 @@ def _findings(profile: RunProfile, first: Finding, estimates: Mapping[str, Estim
         others = tuple(replace(one, remedy=None) if one is guilty else one for one in others)
     if others and others[0].code == "throttled" and first.code != Verdict.UNKNOWN.value:
         return (replace(first, remedy=others[0].remedy), replace(others[0], remedy=first.remedy), *others[1:])
+    eager = next((one for one in others if one.code == "runs-eagerly"), None)
+    if eager is not None and first.code in _ABOUT_THE_STEP:
+        # What a graph of the same step would wait for is not known yet, so no other advice is given.
+        first = replace(first, remedy=eager.remedy)
+        others = tuple(replace(one, remedy=None) if one is eager else one for one in others)
     return (first, *others)
 
 

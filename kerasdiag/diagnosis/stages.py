@@ -24,6 +24,7 @@ def slowest_stage(profile: RunProfile) -> Finding | None:
     if total_s <= 0:
         return None
     each = "an image" if stages.unit == "image" else "a batch"
+    is_repaired = profile.training_input is not None and profile.training_input.repaired is not None
     left_out = " and ".join(stages.not_measured)
     known = "a sample of its rows" if stages.source == "sampled rows" else stages.source
     return Finding(
@@ -32,7 +33,8 @@ def slowest_stage(profile: RunProfile) -> Finding | None:
         f"Of the {total_s * 1e3:.3g} ms that {each} takes{f' without {left_out}' if left_out else ''}, "
         f"{stages_in_words(stages)}.{_what_was_left_out(stages)}",
         (Evidence(f"{known}, {stages.count} {stages.unit}{'s' if stages.count != 1 else ''}", Provenance.MEASURED),),
-        None if left_out else _remedy(stages, slowest, profile),  # what was left out may be the slowest
+        # What was left out may be the slowest; and nobody edits the pipeline of a dataset that autofix made.
+        None if left_out or is_repaired else _remedy(stages, slowest, profile),
         {f"{name.replace(' ', '_')}_s": one.wall_s for name, one in zip(names_of(stages), stages.stages)},
     )
 
@@ -102,12 +104,14 @@ _SEQUENTIAL = {
 }  # fmt: skip
 
 
-def _remedy_for_tf_data(slowest: StageTime, profile: RunProfile) -> Remedy:
+def _remedy_for_tf_data(slowest: StageTime, profile: RunProfile) -> Remedy | None:
     text, code = _SEQUENTIAL.get(slowest.name, ("", ""))
     if text:
         return Remedy(text, (code,) if code else ())
+    if "Map" not in slowest.name:
+        return None
     cores = profile.cores or 1
-    if "Map" in slowest.name and slowest.threads < cores:
+    if slowest.threads < cores:
         return Remedy(
             f"It runs on {slowest.threads} of {cores} cores. Let tf.data choose:",
             ("dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)",),

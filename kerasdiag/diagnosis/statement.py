@@ -38,8 +38,10 @@ def state(
         return f"Compute-bound: only {waited}; therefore speed up the step itself, not the input pipeline."
     if verdict is Verdict.CALLBACK_BOUND:
         taken = f"{_percent(estimates['callback_fraction'])} % of the training time went into callbacks"
+        # Batches are loaded while callbacks work: without that time the loader may be what is too slow.
         return (
-            f"Callback-bound: {taken}{_dearest(profile)}; therefore let them work less often, not the input pipeline."
+            f"Callback-bound: {taken}{_dearest(profile)}; therefore mend the callbacks first and profile again, for the "
+            "input may be next."
         )
     if verdict is Verdict.LAUNCH_BOUND:
         return f"Launch-bound: {_launched(estimates)}; therefore give each start more work, not the input pipeline."

@@ -72,7 +72,7 @@ class BottleneckProfiler:
             put back (random numbers of TensorFlow or torch, an iterator, an object of a library
             that is not known here), the input is not measured, and the profile says why. Larger
             arrays are taken to be only read; files that the code writes are not looked for.
-            ``speedup_if_fixed`` is then what was measured, not an upper bound.
+            ``speedup_if_fixed`` is then measured: what an input that takes no time and no cores would bring.
 
     Raises:
         ReportError: The extension of a report path has no format.

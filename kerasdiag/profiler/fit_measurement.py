@@ -328,8 +328,10 @@ class FitMeasurement:
             self.note_not_measured("data_wait", access)
             return
         self._remarks += known_differences(model)
-        if access.entry == compat.ITERATOR and compat.steps_of_execution(model) > 1:
-            self._remarks.append(UPPER_BOUND_REMARK)
+        several = compat.steps_of_execution(model)
+        if several > 1:
+            self._facts = dataclasses.replace(self._facts, steps_per_execution=several)
+            self._remarks += [UPPER_BOUND_REMARK] if access.entry == compat.ITERATOR else []
         self._counts_one_update_too_many = compat.counts_one_update_too_many(model)
         probe = StepProbe.attached_to(fit)
         if probe is None:

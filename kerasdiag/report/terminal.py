@@ -25,6 +25,8 @@ _COLORS = {
     Verdict.COMPUTE_BOUND: "green",
 }
 _BAR_CELLS = 48
+_BAR_CHARACTERS, _ASCII_CHARACTERS = ("█", "░", "▒"), ("#", ".", "+")  # wait, step, callbacks
+_CALLBACKS_SHOWN_FRACTION = 0.05  # of the period; what is less is no part of its own, and counts as step
 
 
 def render(diagnosis: Diagnosis, *, width: int = 80, color: bool = False, ascii_only: bool = False) -> str:
@@ -54,7 +56,7 @@ def render_for(stream: IO[str], diagnosis: Diagnosis, width: int | None = None) 
         diagnosis,
         width=width or stream_width(stream),
         color=wants_color(stream),
-        ascii_only=not can_encode(stream, "╭─█░"),
+        ascii_only=not can_encode(stream, "╭─" + "".join(_BAR_CHARACTERS)),
     )
 
 
@@ -82,15 +84,24 @@ def _parts(diagnosis: Diagnosis, style: str, ascii_only: bool) -> list[Text | Ta
 
 
 def _bar(diagnosis: Diagnosis, style: str, ascii_only: bool) -> Text:
-    fraction = diagnosis.data_wait_fraction or 0.0
-    waiting = min(_BAR_CELLS, max(round(fraction * _BAR_CELLS), 1 if fraction >= 0.005 else 0))
-    full, light = ("#", ".") if ascii_only else ("█", "░")
-    bar = Text("wait ").append(full * waiting, style=style).append(light * (_BAR_CELLS - waiting), style="dim")
-    wait_s = diagnosis.mean_wait_s or 0.0
-    step_s = diagnosis.mean_step_s or 0.0
-    return bar.append(
-        f" step\n     {duration(wait_s)} data wait + {duration(step_s - wait_s)} step = {duration(step_s)}"
-    )
+    """What the mean step is made of, as a bar and as a sum."""
+    period_s, wait_s = diagnosis.mean_step_s or 0.0, diagnosis.mean_wait_s or 0.0
+    callbacks = diagnosis.estimates.get("mean_callbacks_s")
+    callbacks_s = callbacks.value if callbacks is not None else 0.0
+    if callbacks_s < _CALLBACKS_SHOWN_FRACTION * period_s:
+        callbacks_s = 0.0
+    waiting = _cells(diagnosis.data_wait_fraction or 0.0)
+    calling = min(_BAR_CELLS - waiting, _cells(callbacks_s / period_s)) if callbacks_s else 0
+    wait, step, callback = _ASCII_CHARACTERS if ascii_only else _BAR_CHARACTERS
+    bar = Text("wait ").append(wait * waiting, style=style)
+    bar.append(step * (_BAR_CELLS - waiting - calling), style="dim").append(callback * calling, style=style)
+    bar.append(f" step{', callbacks' if callbacks_s else ''}\n")
+    bar.append(f"     {duration(wait_s)} data wait + {duration(period_s - wait_s - callbacks_s)} step")
+    return bar.append(f"{f' + {duration(callbacks_s)} callbacks' if callbacks_s else ''} = {duration(period_s)}")
+
+
+def _cells(fraction: float) -> int:
+    return min(_BAR_CELLS, max(round(fraction * _BAR_CELLS), 1 if fraction >= 0.005 else 0))
 
 
 def _facts(diagnosis: Diagnosis) -> Table:
@@ -221,7 +232,8 @@ def _method_line(profile: RunProfile) -> str:
     versions = " ".join(
         f"{name} {version}" for name, version in profile.software.items() if name not in ("python", "backend")
     )
-    line = f"{profile.method}, {versions}"
+    several = f"{profile.steps_per_execution} steps per execution, " if profile.steps_per_execution else ""
+    line = f"{profile.method}, {several}{versions}"
     if profile.added_s_per_step is not None:
         line += f"; profiling cost {profile.added_s_per_step * 1e6:.0f} us per step"
         if profile.pull_overhead_s:

@@ -257,13 +257,17 @@ def test_dark_images_were_not_rescaled_twice():
     assert not findings_of(make_model(layers.Rescaling(1 / 255)), dark)
 
 
-@pytest.mark.parametrize("front", [[1 / 255], [1 / 127.5, -1]])
-def test_images_that_the_model_rescales_again(front):
+@pytest.mark.parametrize(
+    ("front", "words"),
+    [([1 / 255], "by 1/255 itself"), ([1 / 127.5, -1], "by 1/127.5 itself"), ([1 / 200], "by 0.005 ")],
+)
+def test_images_that_the_model_rescales_again(front, words):
     """Its Rescaling layer takes 0 to 255, wherever it lies before the first layer with weights."""
     model = make_model(keras.Sequential([layers.RandomFlip()]), layers.Rescaling(*front))
     for images in (pixels() / 255, pixels() / 127.5 - 1):
         finding = findings_of(model, images)["rescaled-twice"]
         assert str(finding.severity) == "warn"
+        assert words in finding.message
     assert set(findings_of(as_if_trained(model), pixels() - 110)) == {"wrong-preprocessing"}
 
 

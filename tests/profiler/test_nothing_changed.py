@@ -59,6 +59,7 @@ def test_equal_when_run_eagerly():
     """Without a graph there is nothing to trace, and still nothing changes."""
     profiler = assert_unchanged("arrays", run_eagerly=True)
     assert profiler.profile.method == "one-step-eager"
+    assert profiler.profile.steps_per_execution is None
     assert profiler.profile.steps.num_steps == 2 * STEPS
 
 
@@ -236,6 +237,7 @@ def test_several_steps_per_execution(executions, how):
     else:
         assert are_equal(plain, measured)
     assert profiler.profile.steps.num_steps == 2 * STEPS
+    assert profiler.profile.steps_per_execution == executions
     assert profiler.profile.method == ("one-step-eager" if "run_eagerly" in how else "one-step-function")
 
 
@@ -246,6 +248,7 @@ def test_several_steps_per_execution_on_jax(executions):
     """Keras pulls each batch of an execution itself, and the iterator that it pulls from is timed."""
     profiler = assert_unchanged("arrays", steps_per_execution=executions, jit_compile=True)
     assert profiler.profile.steps.num_steps == 2 * STEPS
+    assert profiler.profile.steps_per_execution == executions
     assert any("upper bound" in remark for remark in profiler.profile.remarks)
 
 

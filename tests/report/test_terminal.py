@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 
 import pytest
 from builders import make_gpu, make_input, make_profile
@@ -20,7 +21,7 @@ PROFILES = {
     "input_bound": make_profile(0.08, 0.05, 120, noise=0.1, epochs=2, gpus=(make_gpu([0, 5, 40], duration_s=20),)),
     "partly": make_profile(0.01, 0.09, 120, noise=0.1),
     "compute_bound": make_profile(0.0005, 0.2, 120, training_input=make_input("tf-data"), gpus=(make_gpu(96.0),)),
-    "not_enough": make_profile(0.1, 0.1, 12),
+    "not_enough": make_profile(0.1, 0.1, 12, planned_steps_per_epoch=30, has_steps_per_epoch=True, training_input=make_input(n=384, num_batches=12)),
     "unknown": make_profile(count=0, method=None, not_measured={"data_wait": "the model overrides make_train_function, so its training step is not Keras' own", "gpu": "no driver"}),
     "interrupted": make_profile(0.3, 0.05, 40, state="interrupted", remarks=("the length of this input is unknown to Keras",)),
     "unfitted": RunProfile(),
@@ -46,6 +47,29 @@ def test_the_callback_of_the_time_line_is_one_whose_time_it_is():
     profile = make_profile(0.001, 0.05, 120, callbacks_s=0.05, callbacks=callbacks)
     assert "callbacks (most: Plot)" in render(diagnose(profile), width=120)
     assert "(most:" not in render(diagnose(dataclasses.replace(profile, callbacks=callbacks[:1])), width=120)
+
+
+@pytest.mark.parametrize(("callbacks_s", "shown"), [(0.0, False), (0.004, False), (0.006, True), (0.08, True)])
+def test_the_bar_adds_up(callbacks_s, shown):
+    """Data wait, step and callbacks are the period; callbacks of less than 5 % are not set apart."""
+    text = render(diagnose(make_profile(0.01, 0.09 - callbacks_s, 120, callbacks_s=callbacks_s)), width=120)
+    bar = next(line for line in text.splitlines() if "wait █" in line)
+    *parts, period = map(
+        float, re.findall(r"([\d.]+) ms", next(line for line in text.splitlines() if "data wait +" in line))
+    )
+    assert sum(parts) == pytest.approx(period) == 100.0
+    assert len(parts) == (3 if shown else 2)
+    assert ("step, callbacks" in bar) is ("▒" in bar) is shown
+    if shown:
+        assert parts == pytest.approx([10.0, 90.0 - 1e3 * callbacks_s, 1e3 * callbacks_s])
+        assert bar.count("▒") == round(48 * callbacks_s / 0.1)
+
+
+@pytest.mark.parametrize(("several", "shown"), [(None, False), (4, True)])
+def test_how_many_steps_keras_starts_at_once(several, shown):
+    """Where it is more than one, what was measured says so."""
+    text = render(diagnose(make_profile(steps_per_execution=several)), width=120)
+    assert ("one-step-function, 4 steps per execution, keras" in text) is shown
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

@@ -127,7 +127,7 @@ def _twice_in_model(values: _Range, model: ModelFront) -> _Fault | None:
     """A Rescaling layer takes 0 to 255, and gets what was brought to 1 already, or preprocessed."""
     if not 1 / 300 <= model.factor <= 1 / 100:
         return None
-    layer = f"the model multiplies them by {model.factor:.4g} itself"
+    layer = f"the model multiplies them by {_as_written(model.factor)} itself"
     severity = _severity(model)
     if values.low >= -3 and values.high <= 3:
         return _Fault("rescaled-twice", Severity.WARN, f"{layer}: all images are nearly the same to it", _ONCE)
@@ -200,6 +200,12 @@ def _plain_model(values: _Range, model: ModelFront) -> _Fault | None:
         "learns slowly or not at all",
         "Put keras.layers.Rescaling(1 / 255) first in the model, or divide by 255 in the data.",
     )
+
+
+def _as_written(factor: float) -> str:
+    """The factor as a Rescaling layer is written: 1/255, not the 0.003922 that float32 makes of it."""
+    divisor = next((one for one in (_WHITE, _WHITE / 2) if abs(factor * one - 1) < 1e-3), None)
+    return f"{factor:.4g}" if divisor is None else f"1/{divisor:g}"
 
 
 def _severity(model: ModelFront) -> Severity:

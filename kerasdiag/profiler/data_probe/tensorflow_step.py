@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasdiag import compat
+from kerasdiag.profile import EAGER_METHOD
 from kerasdiag.profiler.data_probe.price import Price, price_of_launch, price_of_pull
 from kerasdiag.profiler.data_probe.pull_ahead import PullAhead
 from kerasdiag.profiler.data_probe.sampling import Sampling
 from kerasdiag.profiler.data_probe.way import Recording, Way, leading_shape, say
 
 METHOD = "one-step-function"
-METHOD_EAGER = "one-step-eager"
 # What a step costs more alone than within an execution of several: Keras' fused loop against calls from Python
 # (tests/benchmarks/overhead.py prints it).
 UNFUSED_STEP_S = 250e-6
@@ -42,7 +42,7 @@ class TensorFlowStep(Way):
         self._model = model
         self._access = access
         self._run_eagerly = bool(model.run_eagerly)
-        self.method = METHOD_EAGER if self._run_eagerly else METHOD
+        self.method = EAGER_METHOD if self._run_eagerly else METHOD
         self._uses_xla = compat.compiles_with_xla(model)
         self._seen_shapes: set[Any] = set()
         self._traces = 0
