@@ -515,6 +515,13 @@ def test_what_was_measured_of_a_pipeline_decides_the_next_step(stage, said):
     assert said in " ".join((remedy.text, *remedy.code))
 
 
+def test_what_is_no_map_is_not_told_to_cache():
+    """Prefetch at the top only means that what lies below is slow."""
+    stages = InputStages("batch", "tf.data model", (StageTime("Prefetch", 0.01),), 30)
+    finding = found(diagnose(make_profile(0.1, 0.1, 60, input_stages=stages)), "slowest-stage")
+    assert finding.remedy is None
+
+
 @pytest.mark.parametrize("repaired", ["none", "disk", "memory"])
 def test_nobody_is_told_to_edit_a_dataset_that_autofix_made(repaired):
     """Its slowest stage is named, without what a tf.data pipeline of one's own would need."""
