@@ -11,6 +11,7 @@ from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.arithmetic import number_of
 from kerasdiag.doctor.lint.corrections import without_arguments
+from kerasdiag.doctor.lint.gaps import FIT_INPUT
 from kerasdiag.doctor.lint.images import Trail, first_input, keeps_images, scaling_in, scaling_of
 from kerasdiag.doctor.lint.models import FIT_METHODS, is_generator, iterator_call, readings
 from kerasdiag.doctor.lint.names import last_of_keras
@@ -49,7 +50,7 @@ def rescaled_twice(environment: Environment) -> Answer:
     When to ignore:
         The model is trained from the beginning (`weights=None`), which the rule already takes for a note.
     """
-    return examine_scripts(environment, "KD715", _rule, _REFERENCES)
+    return examine_scripts(environment, "KD715", _rule, _REFERENCES, FIT_INPUT)
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:
