@@ -35,8 +35,8 @@ def debugging_left_on(environment: Environment) -> Answer:
 
     What it finds:
         `compile(run_eagerly=True)`, `tf.config.run_functions_eagerly(True)`, `tf.data.experimental.enable_debug_mode()`,
-        `tf.debugging.enable_check_numerics()`, and, as a note, `tf.config.experimental.enable_op_determinism()`. Silent
-        where an option of the script decides, and where it is switched off again.
+        `tf.debugging.enable_check_numerics()`, and, as a note, `tf.config.experimental.enable_op_determinism()`. Unknown
+        where an option of the script or another module decides; silent where it is switched off again.
 
     Why it matters:
         Eager steps run operation by operation from Python instead of as one graph; small models become several times as
