@@ -11,7 +11,7 @@ from kerasdiag.doctor.costs import WARN_FRACTION, price_per_step, severity_by
 from kerasdiag.doctor.input_line import beside_others
 from kerasdiag.doctor.installed import stated
 from kerasdiag.doctor.lint.answer import examine_scripts
-from kerasdiag.doctor.lint.gaps import FIT_INPUT
+from kerasdiag.doctor.lint.gaps import GENERATOR_READER
 from kerasdiag.doctor.lint.rules.unset_workers import unset_workers
 from kerasdiag.doctor.roofline import Roofline
 from kerasdiag.doctor.supply import roofline_of
@@ -144,7 +144,7 @@ def _too_many(profile: RunProfile, demand: Demand, now: int, drawn: Roofline | N
 def _of_scripts(environment: Environment) -> Answer:
     if environment.cores == 1:
         return ok("with 1 core there is nothing to share out")
-    answer = examine_scripts(environment, "KD702", unset_workers, _REFERENCES, FIT_INPUT)
+    answer = examine_scripts(environment, "KD702", unset_workers, _REFERENCES, GENERATOR_READER)
     if answer.status is not Status.UNKNOWN:
         return answer
     # What holds for every script of this machine holds for one that could not be followed, too.

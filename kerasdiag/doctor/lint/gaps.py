@@ -7,16 +7,27 @@ from pathlib import PurePath
 from typing import Callable, NamedTuple, Optional
 
 from kerasdiag.doctor.lint.analysis import Subject
-from kerasdiag.doctor.lint.models import FIT_METHODS, INPUT_OF, is_py_dataset, iterator_call, may_be_model, readings
+from kerasdiag.doctor.lint.datasets import FOLLOWED
+from kerasdiag.doctor.lint.models import (
+    FIT_METHODS,
+    INPUT_OF,
+    is_generator,
+    is_py_dataset,
+    iterator_call,
+    may_be_model,
+    readings,
+)
 from kerasdiag.doctor.lint.places import is_ignored, location_of, name_of_data
 from kerasdiag.doctor.lint.values import (
     UNKNOWN,
     Call,
     Dataset,
     Either,
+    Function,
     Instance,
     Items,
     Literal,
+    Path,
     Quotient,
     Ratio,
     Result,
@@ -115,14 +126,50 @@ def _fits(subject: Subject) -> list[Call]:
 
 
 def _unknown_input(subject: Subject, call: Call) -> str | None:
+    value, place = input_of(call), place_of(subject, call)
+    flow = iterator_call(value)
+    if flow is not None and not is_generator(flow.receiver):
+        return f"the ImageDataGenerator that fit at {place} reads was not followed to where it is made"
     if is_followed(call):
         return None
-    value, place = input_of(call), place_of(subject, call)
     if isinstance(value, Result) and value.call.name:
         return f"the input of fit at {place} comes from {value.call.name}(), which was not followed"
     written = name_of_data(subject.script, call) if call.positional or call.keyword_node(INPUT_OF[call.method]) else ""
     which = f", {written}," if written and len(written) < 40 else ""
     return f"the input of fit at {place}{which} could not be followed to its source"
+
+
+def _unknown_pipeline(subject: Subject, call: Call) -> str | None:
+    data = input_of(call)
+    for step in data.steps if isinstance(data, Dataset) else ():
+        function = step.call.argument("map_func", 0) if step.operation in FOLLOWED else None
+        if function is not None and not (isinstance(function, Function) or _is_of_framework(function)):
+            place = place_of(subject, step.call)
+            return f"the function that {step.operation} at {place} calls for each element was not followed"
+    return _unknown_input(subject, call)
+
+
+def _is_of_framework(value: Value) -> bool:
+    """Whether a value is a function or layer of TensorFlow or Keras."""
+    name = value.name if isinstance(value, Path) else value.call.name if isinstance(value, Result) else ""
+    return is_framework(name)
+
+
+def _unknown_reader(subject: Subject, call: Call) -> str | None:
+    if subject.keras.is_3 is None and iterator_call(input_of(call)) is not None:
+        return (
+            f"no Keras is installed here that would tell how the fit at {place_of(subject, call)} reads its generator"
+        )
+    return _unknown_input(subject, call)
+
+
+def on_keras_3(need: Need) -> Need:
+    """Return the need of a rule that has nothing to say on Keras 2, and so misses nothing there."""
+
+    def gap(subject: Subject, call: Call) -> str | None:
+        return None if subject.keras.is_3 is False else need.gap(subject, call)
+
+    return need._replace(gap=gap, has_other=lambda subject: subject.keras.is_3 is False)
 
 
 def _open_arguments(subject: Subject, call: Call) -> str | None:
@@ -145,8 +192,9 @@ def _undecided_switch(subject: Subject, call: Call) -> str | None:
 
 
 FIT_INPUT = Need("fit", _fits, _unknown_input)
+GENERATOR_READER = Need("fit", _fits, _unknown_reader)
 # Rules about tf.data look at every dataset of the script, whoever reads it.
-PIPELINES = Need("fit", _fits, _unknown_input, lambda subject: bool(subject.record.datasets))
+PIPELINES = Need("fit", _fits, _unknown_pipeline, lambda subject: bool(subject.record.datasets))
 FIT_ARGUMENTS = Need("fit", lambda subject: [call for call, _ in readings(subject.record)], _open_arguments)
 CALLBACKS = Need("fit", _fits, _open_arguments)
 COMPILE_ARGUMENTS = Need("compile", _compiles, _undecided_switch)

@@ -148,3 +148,40 @@ def test_datasets_of_a_loop_of_ones_own():
     source = PIPELINE + "for batch in ds.batch(9):\n    step(batch)\n"
     assert str(answer("KD705", source).status) == "ok"
     assert answer("KD704", source).statement == "no call of fit was found in train.py"
+
+
+def test_a_map_from_elsewhere():
+    """What it does for each element is what the rules about pipelines judge; those about fit's input need not know."""
+    source = MODEL + "import common\ntrain = tf.data.Dataset.list_files('*.jpg').map({})\nmodel.fit(train)\n"
+    found = answer("KD705", source.format("common.load"))
+    assert found.statement == "the function that map at train.py:6 calls for each element was not followed"
+    assert str(answer("KD704", source.format("common.load")).status) == "ok"
+    assert str(answer("KD709", source.format("tf.io.read_file")).status) == "ok"
+
+
+def test_a_generator_that_is_made_elsewhere():
+    """Its options are not known, and no Keras is known to read it."""
+    source = MODEL + "import common\nmodel.fit(common.generator().flow_from_directory('a'))\n"
+    assert answer("KD713", source).statement.startswith("the ImageDataGenerator that fit at train.py:6 reads was not")
+
+
+@pytest.mark.parametrize(
+    ("keras", "status"), [("3.15.1", "unknown"), ("2.15.0", "ok"), (None, "unknown")]
+)  # fmt: skip
+@pytest.mark.parametrize("code", ["KD701", "KD716"])
+def test_rules_about_keras_3_miss_nothing_on_keras_2(code, keras, status):
+    """Nothing that they look for would be a fault there; and without Keras nobody knows."""
+    packages = make_packages(keras=keras) if keras else make_packages(numpy="2.0")
+    environment = make_environment(scripts=make_scripts(MODEL + "model.fit(**options)\n"), packages=packages)
+    assert str(find_check(CHECKS, code).examine(environment).status) == status
+
+
+def test_a_generator_without_keras():
+    """Keras 2 and 3 read it otherwise."""
+    environment = make_environment(
+        scripts=make_scripts(GENERATOR + "model.fit(train)\n"), packages=make_packages(numpy="2.0")
+    )
+    for code in ("KD702", "KD716"):
+        found = find_check(CHECKS, code).examine(environment)
+        assert str(found.status) == "unknown"
+        assert found.statement.startswith("no Keras is installed here that would tell how the fit at train.py:7 reads")

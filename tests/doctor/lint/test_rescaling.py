@@ -84,6 +84,8 @@ def test_images_that_are_divided_once(source):
         (SCALED + "from nets import build\nmodel = build()\n" + FIT, "not all layers of the model of fit at train.py:10 are known"),
         (SCALED + "model = keras.Sequential([block()])\n" + FIT, "not all layers of the model of fit at train.py:9"),
         (GENERATOR + SEQUENTIAL + "model.fit(other, y)\n", "whether the images of fit at train.py:8 are rescaled before"),
+        (GENERATOR + SEQUENTIAL + "model.fit(IDG(**options).flow_from_directory('a'))\n", "whether the images of fit at train.py:8"),
+        (GENERATOR + SEQUENTIAL + "model.fit(IDG(rescale=options.scale).flow_from_directory('a'))\n", "whether the images of fit"),
         (GENERATOR + "from nets import build\nbuild().fit(train)\n", None),
         (GENERATOR + "model.fit(other)\n", None),
     ],

@@ -89,13 +89,7 @@ def _unknown_scale(subject: Subject, call: Call) -> str | None:
     place = place_of(subject, call)
     if not all(map(is_known, layers)):
         return f"not all layers of the model of fit at {place} are known"
-    flow = iterator_call(data)
-    is_seen = first_input(data.element) is not UNKNOWN if isinstance(data, Dataset) else _images(data) is not UNKNOWN
-    return (
-        None
-        if flow is not None or is_seen
-        else f"whether the images of fit at {place} are rescaled before is not known"
-    )
+    return None if _shows_scale(data) else f"whether the images of fit at {place} are rescaled before is not known"
 
 
 def _leaves_scale(data: Value) -> bool:
@@ -105,6 +99,18 @@ def _leaves_scale(data: Value) -> bool:
         return False
     made = flow.receiver.call if isinstance(flow.receiver, (Result, Instance)) else None
     return made is not None and not made.is_open and made.argument("rescale") in (None, Literal(None), Literal(1))
+
+
+def _shows_scale(data: Value) -> bool:
+    """Whether a script shows where the images come from, and what a generator multiplies them by."""
+    flow = iterator_call(data)
+    made = flow.receiver.call if flow is not None and isinstance(flow.receiver, (Result, Instance)) else None
+    if flow is None or flow.method == "flow":
+        return _images(data) is not UNKNOWN
+    rescale = made.argument("rescale") if made is not None else None
+    return (
+        made is not None and not made.is_open and (rescale in (None, Literal(None)) or number_of(rescale) is not None)
+    )
 
 
 def _is_rescaling(layer: Value) -> bool:
