@@ -83,7 +83,12 @@ def _absent(subjects: Sequence[Subject], without: Sequence[Subject], method: str
     for subject in without:
         path = subject.script.path
         if subject.script.is_named and (len(subjects) == 1 or PurePath(path).stem not in imported):
-            yield f"no call of {method} was found in {path}"
+            is_foreign = any(call.method == method for call in subject.record.calls)
+            yield (
+                f"{path} calls {method}, but nothing there shows that it is that of a Keras model"
+                if is_foreign
+                else f"no call of {method} was found in {path}"
+            )
 
 
 def place_of(subject: Subject, call: Call) -> str:

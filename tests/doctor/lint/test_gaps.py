@@ -107,6 +107,15 @@ def test_modules_that_others_import_need_no_fit(tmp_path, monkeypatch):
     assert statement("layers.py", "other.py") == "no call of fit was found in the 2 scripts"
 
 
+def test_a_fit_of_nobody_knows_what():
+    """A script that gets even Keras from another module is not said to have no fit."""
+    source = "import common\nmodel = common.build()\nmodel.fit(common.make_data())\n"
+    assert (
+        answer("KD704", source).statement
+        == "train.py calls fit, but nothing there shows that it is that of a Keras model"
+    )
+
+
 def test_few_gaps_are_told():
     """A folder may have a hundred of them."""
     fits = "".join(f"model.fit(data{number})\n" for number in range(9))
