@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kerasdiag.environment.script_text import ParsedText, Problem, parse_notebook, parse_script
@@ -27,11 +27,13 @@ class Script:
         path: As it was named on the command line, or found below a folder that was.
         text: Its lines and syntax tree; both empty where it names neither Keras nor TensorFlow.
         problems: What could not be read or parsed.
+        is_named: Whether it was named itself, and not found below a folder.
     """
 
     path: str
     text: ParsedText
     problems: tuple[Problem, ...] = ()
+    is_named: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def find_scripts(names: Sequence[str]) -> ScriptFacts:
     files: dict[str, None] = {}
     for name in names:
         files.update(dict.fromkeys(_files_of(name)))
-    return ScriptFacts(tuple(_read(file) for file in files))
+    return ScriptFacts(tuple(replace(_read(file), is_named=file in names) for file in files))
 
 
 def _files_of(name: str) -> list[str]:

@@ -12,14 +12,20 @@ _NOT_FOUND = (Status.CRASHED, Status.UNKNOWN, Status.SKIPPED, Status.OK)
 
 
 def summary(report: DoctorReport) -> str:
-    """Return how many findings of each severity there are, and whether some checks are missing."""
+    """Return how many findings of each severity there are, and whether some checks could not tell or are missing."""
     counts = [
         f"{number} {SEVERITY_WORDS[severity]}{'s' if number > 1 else ''}"
         for severity in reversed(Severity)
         for number in [report.num_findings(severity)]
         if number
     ]
-    return (", ".join(counts) or "nothing found") + ("" if report.complete else "; not every check came to an end")
+    unknown = sum(result.status is Status.UNKNOWN for result in report.results)
+    untold = f", but {unknown} check{'s' if unknown > 1 else ''} could not tell" if unknown and not counts else ""
+    return (
+        (", ".join(counts) or "nothing found")
+        + untold
+        + ("" if report.complete else "; not every check came to an end")
+    )
 
 
 def name_of(finding: Finding, report: DoctorReport) -> str:

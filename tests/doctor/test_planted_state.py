@@ -13,7 +13,7 @@ from kerasdiag.doctor import collect
 from kerasdiag.doctor.checks.cache_disk import STORE_FILES, full_cache_disk
 from kerasdiag.doctor.checks.limits import little_shared_memory, slowed_processor
 from kerasdiag.doctor.checks.scanners import SLOW_OPEN_S, scanned_reads
-from kerasdiag.doctor.checks.stalls import THROTTLED_AT_LEAST, short_of_memory, stopped_by_quota
+from kerasdiag.doctor.checks.stalls import THROTTLED_AT_LEAST, short_of_memory, stopped_for_others
 from kerasdiag.doctor.checks.variables import slowing_variables
 from kerasdiag.environment import limits, scanners
 from kerasdiag.environment.cache_target import CacheFacts
@@ -178,7 +178,7 @@ def test_a_container_whose_processes_were_killed(tmp_path, doctor):  # noqa: F81
 )
 def test_shares_of_stopped_time(facts, status):
     """Above a tenth of the periods, or 5 % of stolen time."""
-    assert look(stopped_by_quota, pressure=facts).status is status
+    assert look(stopped_for_others, pressure=facts).status is status
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,14 @@ def test_no_advice_against_scanners():
 
 @pytest.mark.parametrize(("share", "status"), [(0.49, OK), (0.5, INFO)])
 def test_others_compute_here(share, status):
-    """A note: whether they are in the way, only a profile tells."""
-    assert look(stopped_by_quota, pressure=PressureFacts(0.5, steal=0.0, stalled={"cpu": share})).status is status
+    """A note: whether they are in the way, only a profile tells. Nothing is called a quota where there is none."""
+    answer = look(stopped_for_others, pressure=PressureFacts(0.5, steal=0.0, stalled={"cpu": share}))
+    assert answer.status is status
+    assert "quota" not in stopped_for_others.name
+    for finding in answer.findings:
+        assert finding.message.startswith("Other work waits for the processor: ")
+        assert [fact.text for fact in finding.evidence][1] == "no CPU quota is at work here"
+    assert answer.findings or answer.statement == "no CPU quota is at work here, 0 % of the time was stolen"
 
 
 def test_tasks_that_wait_for_memory(tmp_path, doctor):  # noqa: F811

@@ -39,7 +39,7 @@ from kerasdiag.doctor.checks.reported import pynvml_shim, reported_slow
 from kerasdiag.doctor.checks.requirements import unmet_requirement
 from kerasdiag.doctor.checks.scanners import scanned_reads
 from kerasdiag.doctor.checks.small_files import slow_cold_reads
-from kerasdiag.doctor.checks.stalls import short_of_memory, stopped_by_quota
+from kerasdiag.doctor.checks.stalls import short_of_memory, stopped_for_others
 from kerasdiag.doctor.checks.tensorflow import unfit_tensorflow
 from kerasdiag.doctor.checks.tensorflow_companions import numpy_2, unfit_protobuf
 from kerasdiag.doctor.checks.usb import data_behind_slow_usb
@@ -85,7 +85,7 @@ _CHECKS: tuple[Check, ...] = (
     unfit_image_files,
     slow_image_preparation,
     cores_out_of_reach,
-    stopped_by_quota,
+    stopped_for_others,
     short_of_memory,
     little_shared_memory,
     slowed_processor,

@@ -18,14 +18,14 @@ _CGROUP = "https://docs.kernel.org/admin-guide/cgroup-v2.html"
 _PRESSURE = "https://docs.kernel.org/accounting/psi.html"
 
 
-@check("KD402", "stopped-by-quota", needs=("pressure",))
-def stopped_by_quota(environment: Environment) -> Answer:
+@check("KD402", "stopped-for-others", needs=("pressure",))
+def stopped_for_others(environment: Environment) -> Answer:
     """This process, or the machine that it runs on, is stopped for others.
 
     What it finds:
         A CPU quota of the container that was used up in many of its periods, now or since the container was started, and
         CPU time that the hypervisor gave to other virtual machines (steal). A machine whose tasks waited for a core most
-        of the last 10 s, before the doctor started anything, is a note.
+        of the last 10 s, before the doctor started anything, is a note: no quota stops them, other work does.
 
     Why it matters:
         A container that has used its quota stands still for the rest of the period, the threads that feed the GPU
@@ -56,24 +56,30 @@ def stopped_by_quota(environment: Environment) -> Answer:
         findings.append(
             _stopped(message, facts.steal, f"steal of /proc/stat over {facts.watched_s:.1f} s", environment)
         )
+    by_quota = (
+        "no CPU quota is at work here"
+        if facts.throttled_ever is None
+        else f"the quota stopped it in {share * 100:.0f} % of the periods"
+    )
     crowded = facts.stalled.get("cpu", 0.0)
     if crowded >= CROWDED_AT_LEAST:
-        findings.append(_crowded(crowded))
+        findings.append(_crowded(crowded, by_quota))
     if findings:
         return found(*findings)
     if facts.throttled_ever is None and facts.steal is None:
         return unknown("the system counts neither stopped periods nor stolen time")
-    return ok(
-        f"the quota stopped it in {share * 100:.0f} % of the periods, {(facts.steal or 0) * 100:.0f} % of the time was stolen"
-    )
+    return ok(f"{by_quota}, {(facts.steal or 0) * 100:.0f} % of the time was stolen")
 
 
-def _crowded(share: float) -> Finding:
+def _crowded(share: float, by_quota: str) -> Finding:
     return Finding(
         code="KD402",
         severity=Severity.INFO,
-        message=f"Some task waited for a core in {share * 100:.0f} % of the last 10 s: others compute here.",
-        evidence=(Evidence("some avg10 of /proc/pressure/cpu", Provenance.MEASURED),),
+        message=f"Other work waits for the processor: some task waited for a core in {share * 100:.0f} % of the last 10 s.",
+        evidence=(
+            Evidence("some avg10 of /proc/pressure/cpu, of the whole machine", Provenance.MEASURED),
+            Evidence(by_quota, Provenance.MEASURED),
+        ),
         remedy=Remedy(
             "See who it is; if it is the training itself, it has more threads than cores:", ("top",), safe=True
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kerasdiag.compat import version_matches
 from kerasdiag.demand import Demand, demand_of
 from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
@@ -9,12 +11,13 @@ from kerasdiag.doctor.costs import WARN_FRACTION, price_per_step, severity_by
 from kerasdiag.doctor.input_line import beside_others
 from kerasdiag.doctor.installed import stated
 from kerasdiag.doctor.lint.answer import examine_scripts
+from kerasdiag.doctor.lint.gaps import GENERATOR_READER
 from kerasdiag.doctor.lint.rules.unset_workers import unset_workers
 from kerasdiag.doctor.roofline import Roofline
 from kerasdiag.doctor.supply import roofline_of
 from kerasdiag.doctor.wording import by_count, duration, workers
 from kerasdiag.environment.facts import Environment
-from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity
+from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity, Status
 from kerasdiag.input_identity import IMAGE_DATA_GENERATOR, PY_DATASET, InputIdentity
 from kerasdiag.next_step import suggest_workers
 from kerasdiag.profile import RunProfile
@@ -141,7 +144,16 @@ def _too_many(profile: RunProfile, demand: Demand, now: int, drawn: Roofline | N
 def _of_scripts(environment: Environment) -> Answer:
     if environment.cores == 1:
         return ok("with 1 core there is nothing to share out")
-    return examine_scripts(environment, "KD702", unset_workers, _REFERENCES)
+    answer = examine_scripts(environment, "KD702", unset_workers, _REFERENCES, GENERATOR_READER)
+    if answer.status is not Status.UNKNOWN:
+        return answer
+    # What holds for every script of this machine holds for one that could not be followed, too.
+    general = _without_profile(environment)
+    if not general.findings:
+        return answer
+    why = Evidence(f"whether this script sets workers is not known: {answer.statement}", Provenance.INFERRED)
+    (note,) = general.findings
+    return replace(general, findings=(replace(note, evidence=(*note.evidence, why)),))
 
 
 def _without_profile(environment: Environment) -> Answer:

@@ -10,6 +10,7 @@ from kerasdiag.demand import demand_of
 from kerasdiag.doctor.check import Answer, found, ok, unknown
 from kerasdiag.doctor.costs import WARN_FRACTION
 from kerasdiag.doctor.lint.analysis import Subject, record_of
+from kerasdiag.doctor.lint.gaps import Need, gaps
 from kerasdiag.doctor.lint.places import is_ignored, location_of, source_of
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Evidence, Finding, Location, Price, Provenance, Remedy, Severity
@@ -49,12 +50,21 @@ def examine_scripts(
     code: str,
     rule: Callable[[Subject], Iterator[Hit]],
     references: tuple[str, ...],
+    need: Need,
 ) -> Answer:
-    """Apply a rule to all scripts."""
+    """Apply a rule to all scripts.
+
+    Args:
+        environment: With scripts.
+        code: The code of the check.
+        rule: What finds its places in a script.
+        references: See ``Finding``.
+        need: What the rule must have seen of a script: without it, that nothing was found is no good news.
+    """
     assert environment.scripts is not None, "the check is skipped without scripts"
     findings: dict[Location, Finding] = {}
     ignored: set[Location] = set()
-    unfinished = []
+    unfinished, subjects = [], []
     for script in environment.scripts.scripts:
         subject = Subject(script, record_of(script), environment)
         why = subject.record.unfinished
@@ -62,7 +72,9 @@ def examine_scripts(
             hits = list(rule(subject))
         except Exception as error:  # a fault of ours with one script costs the others nothing
             hits, why = [], f"{type(error).__name__}: {error}"
-        if why is not None:
+        if why is None:
+            subjects.append(subject)
+        else:
             unfinished.append(f"{script.path}: {why}")
         for hit in hits:
             place = location_of(script, hit.node)
@@ -70,12 +82,12 @@ def examine_scripts(
                 ignored.add(place)
             elif place not in findings or findings[place].severity.rank < hit.severity.rank:
                 findings[place] = _finding(subject, code, hit, place, references)
-    if unfinished and not findings:
-        return unknown("; ".join(unfinished))
+    unfinished += gaps(subjects, need, code)
     count = len(environment.scripts.scripts)
-    said = f"{count} script{'s' if count != 1 else ''} read" + (
-        f", {len(ignored)} finding{'s' if len(ignored) > 1 else ''} ignored by a comment" if ignored else ""
-    )
+    silenced = f"{len(ignored)} finding{'s' if len(ignored) > 1 else ''} ignored by a comment"
+    if unfinished and not findings:  # no number of scripts, so that rules with the same reason share a line
+        return unknown("; ".join([*unfinished, *([silenced] if ignored else [])]))
+    said = f"{count} script{'s' if count != 1 else ''} read" + (f", {silenced}" if ignored else "")
     said = "; ".join([said, *unfinished])
     return replace(found(*findings.values()), statement=said) if findings else ok(said)
 

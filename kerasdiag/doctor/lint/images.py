@@ -32,8 +32,8 @@ _DOES_NOTHING = re.compile(
     r"keras\.applications\.(?:efficientnet|efficientnet_v2|mobilenet_v3|convnext|regnet|resnet_rs)\.preprocess_input$"
 )
 _METHODS = ("astype", "reshape", "copy", "numpy", "squeeze", "transpose")
-_LAYERS = re.compile(r"(?:Random\w+|Resizing|CenterCrop|Cropping2D|ZeroPadding2D|InputLayer|Rescaling)$")
-_LAYERS_OF_SAME_SIZE = re.compile(r"(?:Random(?!Crop)\w+|InputLayer|Rescaling)$")
+_LAYERS = re.compile(r"(?:Random\w+|Resizing|CenterCrop|Cropping2D|ZeroPadding2D|Input(?:Layer)?|Rescaling)$")
+_LAYERS_OF_SAME_SIZE = re.compile(r"(?:Random(?!Crop)\w+|Input(?:Layer)?|Rescaling)$")
 _DECODES = re.compile(r"tensorflow\.(?:io|image)\.decode_(?:jpeg|png|bmp|gif|image|and_crop_jpeg)$")
 _DIVISORS = (255, 127.5)  # brings 0 to 255 to 0 to 1, or 0 to 2
 _SMALL = 1 / 100  # a factor that does the same

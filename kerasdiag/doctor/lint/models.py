@@ -23,7 +23,7 @@ from kerasdiag.doctor.lint.values import (
 )
 
 FIT_METHODS = ("fit", "fit_generator")
-_READING_METHODS = {
+INPUT_OF = {  # method -> argument with the data
     "fit": "x",
     "evaluate": "x",
     "predict": "x",
@@ -68,7 +68,7 @@ class Reading(NamedTuple):
     data: Value
 
 
-def readings(record: Record, methods: tuple[str, ...] = tuple(_READING_METHODS)) -> Iterator[Reading]:
+def readings(record: Record, methods: tuple[str, ...] = tuple(INPUT_OF)) -> Iterator[Reading]:
     """Yield all calls of these methods on something that may be a Keras model."""
     imports_keras = any(keras_name(name) or name.split(".")[0] == "tensorflow" for name in record.imports)
     for call in record.calls if imports_keras else ():
@@ -76,7 +76,7 @@ def readings(record: Record, methods: tuple[str, ...] = tuple(_READING_METHODS))
             call.target, Function
         )  # the script's own method; whether it calls that of Keras, is seen there
         if call.method in methods and call.receiver is not None and not is_own and may_be_model(call.receiver):
-            yield Reading(call, call.argument(_READING_METHODS[call.method], 0) or UNKNOWN)
+            yield Reading(call, call.argument(INPUT_OF[call.method], 0) or UNKNOWN)
 
 
 def foreign_class(value: Value | None) -> str | None:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from kerasdiag.doctor.lint.names import keras_name, last_of_keras
 from kerasdiag.doctor.lint.record import Record
-from kerasdiag.doctor.lint.values import UNKNOWN, Call, Either, Instance, Items, Member, Ratio, Result, Sum, Value
+from kerasdiag.doctor.lint.values import UNKNOWN, Call, Either, Instance, Items, Member, Path, Ratio, Result, Sum, Value
+from kerasdiag.user_code.libraries import is_framework
 
 _FUNCTIONAL = ("Model", "Functional")
 _NESTED = 4  # models in models
@@ -25,6 +26,20 @@ class Base(NamedTuple):
 
     call: Call
     layers: tuple[Value, ...] = ()
+    fed: Value | None = None
+
+
+class Layer(NamedTuple):
+    """A layer of a model.
+
+    Attributes:
+        value: The layer.
+        before: What images pass before it in its ``Sequential``, in this order.
+        fed: What that is called on; None where it has the input of the model itself.
+    """
+
+    value: Value
+    before: tuple[Value, ...] = ()
     fed: Value | None = None
 
 
@@ -59,6 +74,33 @@ def bases_of(record: Record, model: Value, nested: int = _NESTED) -> list[Base]:
             for base in bases_of(record, layer, nested - 1)
         ]
     return _of_functional(record, model.call, nested) if kind in _FUNCTIONAL else []
+
+
+def layers_in(record: Record, model: Value) -> list[Layer]:
+    """Return the layers of a ``Sequential`` or functional model, those that are not known as UNKNOWN."""
+    kind = last_of_keras(model.call.name) if isinstance(model, Result) else None
+    if not isinstance(model, Result) or (kind != "Sequential" and kind not in _FUNCTIONAL):
+        return [Layer(model if _application(model) else UNKNOWN)]
+    if kind == "Sequential":
+        layers = layers_of(record, model)
+        return [Layer(each, layers[:number]) for number, each in enumerate(layers)]
+    found = []
+    for value in _reached([model.call.argument("inputs", 0) or UNKNOWN, model.call.argument("outputs", 1) or UNKNOWN]):
+        if isinstance(value, Result):
+            layers = layers_of(record, value.call.target)
+            fed = value.call.argument("inputs", 0) or UNKNOWN
+            found += [Layer(each, layers[:number], fed) for number, each in enumerate(layers)]
+        elif value is UNKNOWN or isinstance(value, Instance):
+            found.append(Layer(UNKNOWN))
+    return found
+
+
+def is_known(layer: Layer) -> bool:
+    """Whether a layer is one of Keras, or an operation of TensorFlow; a model that is called like one is not looked into."""
+    value = layer.value
+    if isinstance(value, Result):
+        return is_framework(value.call.name) and last_of_keras(value.call.name) not in _FUNCTIONAL
+    return isinstance(value, Member) or (isinstance(value, Path) and is_framework(value.name))
 
 
 def _application(value: Value) -> Call | None:

@@ -302,7 +302,7 @@ def test_a_place_is_reported_once():
 
 def test_the_statement_counts_scripts():
     """So that nobody takes silence for an examination."""
-    environment = make_environment(scripts=make_scripts("import keras\n", "import os\n"))
+    environment = make_environment(scripts=make_scripts(GENERATOR + FIT + ")\n", PIPELINE))
     assert find_check(CHECKS, "KD705").examine(environment).statement == "2 scripts read"
 
 
@@ -464,6 +464,7 @@ def test_what_is_nested_too_deeply_is_named():
 )
 def test_work_that_doubles_stays_small(source):
     """What is written down in n lines is not looked at 2**n times: this test would not come back."""
-    environment = make_environment(scripts=make_scripts(HEAD + source + "keras.Model().fit(a, steps_per_epoch=n)\n"))
+    fit = "model = keras.Sequential()\nmodel.compile()\nmodel.fit(a, b, steps_per_epoch=n)\n"
+    environment = make_environment(scripts=make_scripts(HEAD + source + fit))
     answers = [rule.examine(environment) for rule in RULES]
     assert not [answer for answer in answers if str(answer.status) in ("crashed", "unknown")]

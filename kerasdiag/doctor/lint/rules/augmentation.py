@@ -8,6 +8,7 @@ from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.arithmetic import number_of
+from kerasdiag.doctor.lint.gaps import PIPELINES
 from kerasdiag.doctor.lint.pipelines import random_image_call, trained
 from kerasdiag.doctor.lint.values import Call, Dataset, Literal, Step
 from kerasdiag.environment.facts import Environment
@@ -41,7 +42,7 @@ def frozen_augmentation(environment: Environment) -> Answer:
     When to ignore:
         The images are synthetic or a fixed set of augmented copies, and are meant to stay the same.
     """
-    return examine_scripts(environment, "KD707", _rule, _REFERENCES)
+    return examine_scripts(environment, "KD707", _rule, _REFERENCES, PIPELINES)
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:

@@ -9,6 +9,7 @@ from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.arithmetic import number_of
 from kerasdiag.doctor.lint.corrections import without_arguments
+from kerasdiag.doctor.lint.gaps import CALLBACKS
 from kerasdiag.doctor.lint.names import last_of_keras
 from kerasdiag.doctor.lint.pipelines import mixes
 from kerasdiag.doctor.lint.values import Call, Class, Dataset, Items, Literal, Result
@@ -44,7 +45,7 @@ def busy_callback(environment: Environment) -> Answer:
     When to ignore:
         The method returns at once for most batches.
     """
-    return examine_scripts(environment, "KD714", _rule, _REFERENCES)
+    return examine_scripts(environment, "KD714", _rule, _REFERENCES, CALLBACKS)
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:

@@ -8,6 +8,7 @@ from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.fit_calls import GONE, for_keras_3
+from kerasdiag.doctor.lint.gaps import FIT_ARGUMENTS, on_keras_3
 from kerasdiag.doctor.lint.models import foreign_class, is_py_dataset, iterator_call, readings
 from kerasdiag.doctor.lint.places import is_dotted_name, name_of_data, source_of
 from kerasdiag.doctor.lint.values import Call, Dataset, Value
@@ -41,7 +42,7 @@ def keras_2_fit_call(environment: Environment) -> Answer:
     When to ignore:
         The script runs in another environment, with Keras 2; run the doctor there.
     """
-    return examine_scripts(environment, "KD701", _rule, _REFERENCES)
+    return examine_scripts(environment, "KD701", _rule, _REFERENCES, on_keras_3(FIT_ARGUMENTS))
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:

@@ -10,6 +10,7 @@ from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.corrections import with_argument, with_item, without_arguments
+from kerasdiag.doctor.lint.gaps import FIT_INPUT
 from kerasdiag.doctor.lint.models import FIT_METHODS, FLOW_METHODS, iterator_call, readings
 from kerasdiag.doctor.lint.places import is_dotted_name, name_of_data
 from kerasdiag.doctor.lint.values import Call, Function, Literal, Result
@@ -50,6 +51,7 @@ def image_data_generator(environment: Environment) -> Answer:
         "KD704",
         _generator_rule,
         ("https://www.tensorflow.org/api_docs/python/tf/keras/preprocessing/image/ImageDataGenerator",),
+        FIT_INPUT,
     )
 
 
@@ -112,7 +114,11 @@ def slow_generator_option(environment: Environment) -> Answer:
         The pictures are what you want; the training does not wait for its data.
     """
     return examine_scripts(
-        environment, "KD713", _option_rule, ("https://github.com/keras-team/keras-preprocessing/issues/171",)
+        environment,
+        "KD713",
+        _option_rule,
+        ("https://github.com/keras-team/keras-preprocessing/issues/171",),
+        FIT_INPUT,
     )
 
 

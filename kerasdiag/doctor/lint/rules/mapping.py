@@ -10,6 +10,7 @@ from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.corrections import with_argument
 from kerasdiag.doctor.lint.datasets import FOLLOWED
+from kerasdiag.doctor.lint.gaps import FIT_INPUT, PIPELINES
 from kerasdiag.doctor.lint.pipelines import is_followed_by, is_random_image_call, trained
 from kerasdiag.doctor.lint.places import is_dotted_name, name_of_data
 from kerasdiag.doctor.lint.record import Record
@@ -49,7 +50,7 @@ def sequential_map(environment: Environment) -> Answer:
     When to ignore:
         The function is cheaper than handing it to another thread; the data are few.
     """
-    return examine_scripts(environment, "KD705", _map_rule, (_GUIDE, "https://arxiv.org/abs/2112.01771"))
+    return examine_scripts(environment, "KD705", _map_rule, (_GUIDE, "https://arxiv.org/abs/2112.01771"), PIPELINES)
 
 
 def _map_rule(subject: Subject) -> Iterator[Hit]:
@@ -118,7 +119,7 @@ def unbuffered_end(environment: Environment) -> Answer:
     version = packages.tensorflow[1] if packages and packages.tensorflow else None
     if version is not None and version_matches(version, _INJECTS_PREFETCH):
         return skipped(f"TensorFlow {version} prefetches of itself at the end of a pipeline")
-    return examine_scripts(environment, "KD706", _prefetch_rule, (_GUIDE,))
+    return examine_scripts(environment, "KD706", _prefetch_rule, (_GUIDE,), FIT_INPUT)
 
 
 def _prefetch_rule(subject: Subject) -> Iterator[Hit]:
@@ -169,7 +170,11 @@ def python_in_pipeline(environment: Environment) -> Answer:
         The function spends its time in a library that lets other threads run, such as decoding in PIL or OpenCV.
     """
     return examine_scripts(
-        environment, "KD709", _python_rule, ("https://github.com/tensorflow/tensorflow/issues/15694",)
+        environment,
+        "KD709",
+        _python_rule,
+        ("https://github.com/tensorflow/tensorflow/issues/15694",),
+        PIPELINES,
     )
 
 

@@ -10,6 +10,7 @@ from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.arithmetic import number_of
 from kerasdiag.doctor.lint.corrections import replaced
+from kerasdiag.doctor.lint.gaps import PIPELINES
 from kerasdiag.doctor.lint.models import FIT_METHODS, is_py_dataset, iterator_call, readings
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
@@ -40,7 +41,7 @@ def more_threads_than_cores(environment: Environment) -> Answer:
     When to ignore:
         The function waits for a network rather than computing.
     """
-    return examine_scripts(environment, "KD710", _rule, _REFERENCES)
+    return examine_scripts(environment, "KD710", _rule, _REFERENCES, PIPELINES)
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:

@@ -9,6 +9,7 @@ from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.corrections import without_arguments
+from kerasdiag.doctor.lint.gaps import FIT_INPUT
 from kerasdiag.doctor.lint.models import FIT_METHODS, is_py_dataset, iterator_call, readings
 from kerasdiag.doctor.lint.values import Call, Class, Function, Instance, Literal, Result, Value, is_true
 from kerasdiag.environment.facts import Environment
@@ -56,7 +57,7 @@ def equal_draws_in_processes(environment: Environment) -> Answer:
     When to ignore:
         What is drawn may be the same in all processes.
     """
-    return examine_scripts(environment, "KD703", _rule, _REFERENCES)
+    return examine_scripts(environment, "KD703", _rule, _REFERENCES, FIT_INPUT)
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:

@@ -8,6 +8,7 @@ from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.corrections import with_argument
+from kerasdiag.doctor.lint.gaps import PIPELINES
 from kerasdiag.doctor.lint.values import Call, Items, Literal, Result, Value
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.storage_class import StorageClass
@@ -39,7 +40,7 @@ def records_read_one_by_one(environment: Environment) -> Answer:
     When to ignore:
         There is one file; or the order of the records matters.
     """
-    return examine_scripts(environment, "KD712", _rule, _REFERENCES)
+    return examine_scripts(environment, "KD712", _rule, _REFERENCES, PIPELINES)
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:

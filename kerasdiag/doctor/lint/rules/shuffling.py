@@ -9,6 +9,7 @@ from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.arithmetic import number_of
 from kerasdiag.doctor.lint.datasets import IMAGE_FOLDER
+from kerasdiag.doctor.lint.gaps import PIPELINES
 from kerasdiag.doctor.lint.images import first_input, shape_of
 from kerasdiag.doctor.lint.pipelines import batch_before, batch_size, mixes, most_elements, trained
 from kerasdiag.doctor.lint.values import Call, Dataset, Step
@@ -45,7 +46,7 @@ def weak_shuffle(environment: Environment) -> Answer:
     When to ignore:
         The data are fewer than n, and small; whole batches are shuffled besides the examples.
     """
-    return examine_scripts(environment, "KD708", _rule, _REFERENCES)
+    return examine_scripts(environment, "KD708", _rule, _REFERENCES, PIPELINES)
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:

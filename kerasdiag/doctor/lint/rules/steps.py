@@ -10,6 +10,7 @@ from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.arithmetic import is_fraction, number_of
 from kerasdiag.doctor.lint.corrections import replaced, without_arguments
 from kerasdiag.doctor.lint.fit_calls import for_keras_3
+from kerasdiag.doctor.lint.gaps import GENERATOR_READER, on_keras_3
 from kerasdiag.doctor.lint.models import FIT_METHODS, iterator_call, readings
 from kerasdiag.doctor.lint.places import source_of
 from kerasdiag.doctor.lint.values import UNKNOWN, Call, Literal, Member, Quotient, Result, Sum, Value
@@ -48,7 +49,7 @@ def steps_rounded_down(environment: Environment) -> Answer:
     When to ignore:
         The number of samples is a multiple of the batch size, so that no rest is left.
     """
-    return examine_scripts(environment, "KD716", _rule, _REFERENCES)
+    return examine_scripts(environment, "KD716", _rule, _REFERENCES, on_keras_3(GENERATOR_READER))
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:

@@ -9,6 +9,7 @@ from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
 from kerasdiag.doctor.lint.corrections import without_arguments
+from kerasdiag.doctor.lint.gaps import COMPILE_ARGUMENTS
 from kerasdiag.doctor.lint.models import may_be_model
 from kerasdiag.doctor.lint.values import UNKNOWN, Call, Literal, Value, is_true
 from kerasdiag.environment.facts import Environment
@@ -34,8 +35,8 @@ def debugging_left_on(environment: Environment) -> Answer:
 
     What it finds:
         `compile(run_eagerly=True)`, `tf.config.run_functions_eagerly(True)`, `tf.data.experimental.enable_debug_mode()`,
-        `tf.debugging.enable_check_numerics()`, and, as a note, `tf.config.experimental.enable_op_determinism()`. Silent
-        where an option of the script decides, and where it is switched off again.
+        `tf.debugging.enable_check_numerics()`, and, as a note, `tf.config.experimental.enable_op_determinism()`. Unknown
+        where an option of the script or another module decides; silent where it is switched off again.
 
     Why it matters:
         Eager steps run operation by operation from Python instead of as one graph; small models become several times as
@@ -50,7 +51,9 @@ def debugging_left_on(environment: Environment) -> Answer:
     When to ignore:
         The model needs it: its `train_step` or a layer runs code that cannot be traced; runs must be repeatable.
     """
-    return examine_scripts(environment, "KD711", _rule, ("https://www.tensorflow.org/guide/function",))
+    return examine_scripts(
+        environment, "KD711", _rule, ("https://www.tensorflow.org/guide/function",), COMPILE_ARGUMENTS
+    )
 
 
 def _rule(subject: Subject) -> Iterator[Hit]:
