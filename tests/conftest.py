@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from importlib import metadata
@@ -13,6 +14,10 @@ from allowed_skips import ALLOWED_SKIPS
 from kerasdiag.environment import pressure
 
 sys.path.insert(0, os.path.dirname(__file__))
+
+# A shell lets what it runs in the background ignore Ctrl-C, and the processes that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
