@@ -156,10 +156,11 @@ class FitMeasurement:
             take_input_apart: Whether to spend up to two seconds on which stage of a slow input is to blame.
         """
         if self._state == "running":
+            # Keras calls no hook when a fit ends by an exception, and a notebook may find out an hour later. Asked anew:
+            # the look of another thread may have missed a fit that still runs.
+            self._end_s = self._clock() if self.is_running else self._gone_s
             self._state = state
             self._end_steps()
-            # Keras calls no hook when a fit ends by an exception, and a notebook may find out an hour later.
-            self._end_s = self._clock() if state == "completed" or self._gone_s is None else self._gone_s
             self._stopped_early = self.probe is not None and bool(getattr(self.probe.model, "stop_training", False))
             self._machine = self._window.look()
             self.look_at_input()

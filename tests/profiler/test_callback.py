@@ -455,6 +455,25 @@ def test_what_ends_unseen_ended_when_somebody_looked_first():
     assert profiler.profile.machine is not None
 
 
+def test_a_fit_that_was_missed_once_ends_when_it_ends():
+    """A look from another thread may miss it on the stack; Ctrl-C a while later is its end."""
+
+    class Misses(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            measurement = profiler._measurement
+            if batch == 3:
+                measurement._gone_s = measurement._clock()
+            if batch == 20:
+                raise KeyboardInterrupt
+
+    profiler = BottleneckProfiler(report=None)
+    with pytest.raises(KeyboardInterrupt):
+        make_scripted_model(0.02).fit(free_dataset(30), verbose=0, callbacks=[profiler, Misses()])
+    measurement = profiler._measurement
+    assert profiler.profile.state == "interrupted"
+    assert measurement._end_s > measurement._gone_s + 0.3
+
+
 @pytest.mark.parametrize("executions", [1, 4])
 def test_several_steps_at_once_on_a_gpu(executions, monkeypatch):
     """A GPU works on while the next batch is waited for: the steps are waited for, or nothing is said."""

@@ -7,9 +7,8 @@ batch of each burst.
 from __future__ import annotations
 
 MOST_COST_FRACTION = 0.01  # of the step
-FULLY_MEASURED_STEPS = (
-    200  # until here every step is measured, which costs a fraction of a second: a verdict needs them
-)
+# Until here every step is measured, which costs a fraction of a second: a verdict needs them.
+FULLY_MEASURED_STEPS = 200
 BLOCK_STEPS = 32
 ONE_BLOCK_IN = 10
 
