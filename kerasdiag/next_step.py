@@ -97,10 +97,11 @@ def _advise_launches(profile: RunProfile) -> Remedy:
         return Remedy(
             "Give each step more work: larger batches, or a compiled model:", ("model.compile(..., jit_compile=True)",)
         )
+    several = profile.steps_per_execution
     return Remedy(
-        "Have Keras start several steps at once, compile the step, and use larger batches; callbacks then run once for "
-        "all steps of an execution:",
-        ("model.compile(..., steps_per_execution=16, jit_compile=True)",),
+        f"Have Keras start {'more' if several else 'several'} steps at once, compile the step, and use larger batches; "
+        "callbacks then run once for all steps of an execution:",
+        (f"model.compile(..., steps_per_execution={max(16, 4 * (several or 1))}, jit_compile=True)",),
     )
 
 

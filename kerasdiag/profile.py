@@ -26,7 +26,9 @@ SCHEMA_VERSION = 1
 # Raise it when a reader of the version before could misunderstand the file.
 #   1: first version.
 
-EAGER_METHOD = "one-step-eager"  # ``RunProfile.method`` where the model runs without a graph (``run_eagerly``)
+# ``RunProfile.method`` on TensorFlow: the step is a function that takes its batch from Python; or the model runs
+# without a graph (``run_eagerly``).
+GRAPH_METHOD, EAGER_METHOD = "one-step-function", "one-step-eager"
 
 
 @dataclass(frozen=True, repr=False)
@@ -128,8 +130,8 @@ class RunProfile:
         steps: The steps.
         pull_overhead_s: Cost of one pull from an input that is always ready, already taken out of
             ``steps.wait_s``.
-        added_s_per_step: What profiling's bookkeeping added to each step, by its own measurement.
-            Pulling the batch from Python instead of in the graph adds at most ``pull_overhead_s``;
+        added_s_per_step: What profiling's bookkeeping added to each step, by its own measurement; where an
+            execution has several steps, with what it costs to start measured ones one by one. Pulling the batch from Python instead of in the graph adds at most ``pull_overhead_s``;
             the graph would have had to pull it too.
         verdicts_s: Seconds spent on verdicts, and on the look at the first batch, while the training ran.
             They are not part of any step period.

@@ -48,6 +48,7 @@ from kerasdiag.compat.step_access import (
     steps_of_execution,
 )
 from kerasdiag.compat.step_functions import (
+    as_called,
     eager_step_function,
     graph_attribute,
     is_keras_own_function,
@@ -66,6 +67,7 @@ __all__ = [
     "STEP_ACCESS",
     "StepAccess",
     "adds_prefetch",
+    "as_called",
     "backend_name",
     "cached_step",
     "compiles_with_xla",

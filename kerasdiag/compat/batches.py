@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from kerasdiag.compat.step_access import StepAccess
@@ -45,26 +47,53 @@ def _is_ready(order: Any) -> bool:
 def ready_input(fit: FitCall, access: StepAccess) -> Callable[[Any], Iterator[Any] | None] | None:
     """Return what makes, from a batch, an input of such batches that is always ready; None where that is not known.
 
-    On JAX and torch Keras hands the batches of tf.data on as arrays, by its own adapter of the input.
+    On JAX and torch Keras hands every batch on by its own adapter of the input: tf.data as arrays, and on torch what
+    Python makes through a ``DataLoader``. A ``DataLoader`` of the user's is the user's input, whole.
     """
     adapter: Any = type(getattr(fit.arguments.get("epoch_iterator"), "data_adapter", None))
-    if adapter.__name__ != "TFDatasetAdapter":
-        return None
+    if adapter.__name__ == "TFDatasetAdapter":
+        return lambda batch: _ready_dataset(adapter, _zeros(batch), access.backend)
+    if adapter.__name__ in ("PyDatasetAdapter", "GeneratorDataAdapter"):
+        convert = getattr(_utilities_of(adapter), _CONVERTERS[access.backend], None)
+        return None if convert is None else lambda batch: _ready_batches(convert, _zeros(batch))
+    return None
 
-    def make(batch: Any) -> Any:
-        tensorflow = sys.modules["tensorflow"]
-        with tensorflow.device("CPU:0"):
-            ready: Any = adapter(tensorflow.data.Dataset.from_tensors(_zeros(batch)).repeat().prefetch(2))
-        if access.backend == "jax":
-            return iter(ready.get_jax_iterator())
-        with sys.modules["torch"].random.fork_rng(devices=[]):  # a DataLoader draws a seed from the global stream
-            return iter(ready.get_torch_dataloader())
 
-    return make
+# What Keras' adapters call, by backend, to hand on what comes out of a Python iterator.
+_CONVERTERS = {"jax": "get_jax_iterator", "torch": "get_torch_dataloader"}
+
+
+def _utilities_of(adapter: type) -> Any:
+    return getattr(sys.modules.get(adapter.__module__), "data_adapter_utils", None)
+
+
+def _ready_dataset(adapter: Any, batch: Any, backend: str) -> Iterator[Any]:
+    tensorflow = sys.modules["tensorflow"]
+    with tensorflow.device("CPU:0"):
+        ready: Any = adapter(tensorflow.data.Dataset.from_tensors(batch).repeat().prefetch(2))
+    if backend == "jax":
+        return iter(ready.get_jax_iterator())
+    with _torch_seed_kept():
+        return iter(ready.get_torch_dataloader())
+
+
+def _ready_batches(convert: Callable[[Iterable[Any]], Iterable[Any]], batch: Any) -> Iterator[Any]:
+    with _torch_seed_kept():
+        return iter(convert(itertools.repeat(batch)))
+
+
+def _torch_seed_kept() -> Any:
+    """A DataLoader draws a seed from the global stream."""
+    torch = sys.modules.get("torch")
+    return contextlib.nullcontext() if torch is None else torch.random.fork_rng(devices=[])
 
 
 def _zeros(batch: Any) -> Any:
     """A batch of this structure and these shapes; torch's lists are tuples for TensorFlow."""
+    if batch is None:
+        return None
+    if hasattr(batch, "todense") or getattr(batch, "is_sparse", False):
+        raise TypeError(f"a {type(batch).__name__} is not made dense: it may be far larger than memory")
     if isinstance(batch, dict):
         return {name: _zeros(part) for name, part in batch.items()}
     if isinstance(batch, (tuple, list)):

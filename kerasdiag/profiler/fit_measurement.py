@@ -234,7 +234,7 @@ class FitMeasurement:
             method=probe.method if probe is not None and "data_wait" not in not_measured else None,
             steps=self.recorder.step_times(),
             pull_overhead_s=self.recorder.pull_overhead_s if probe is not None else None,
-            added_s_per_step=self._added_s_per_step(),
+            added_s_per_step=probe.added_s_per_step() if probe is not None else None,
             epochs=self.recorder.epoch_times(self._end_s if self._end_s is not None else self._clock()),
             callbacks=self._callback_times(),
             compile_s=self._compile_s(),
@@ -265,11 +265,6 @@ class FitMeasurement:
             return None
         steps = self.recorder.step_times()
         return self.probe.compile_s + sum(period for period, one in zip(steps.period_s, steps.compiled) if one)
-
-    def _added_s_per_step(self) -> float | None:
-        if self.probe is None or not self.probe.steps:
-            return None
-        return self.probe.bookkeeping_s / (self.probe.steps + self.probe.skipped_steps)
 
     def _collect_facts(self, model: Any, params: dict[str, Any], arguments: Mapping[str, Any]) -> RunProfile:
         common = {

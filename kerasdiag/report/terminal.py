@@ -13,7 +13,7 @@ from rich.text import Text
 
 from kerasdiag.diagnosis import Diagnosis, Verdict
 from kerasdiag.diagnosis.gpu_share import gpus_of, mean
-from kerasdiag.profile import GpuSeries, RunProfile
+from kerasdiag.profile import GRAPH_METHOD, GpuSeries, RunProfile
 from kerasdiag.report.console import can_encode, make_text, stream_width, wants_color
 
 _COLORS = {
@@ -236,7 +236,7 @@ def _method_line(profile: RunProfile) -> str:
     line = f"{profile.method}, {several}{versions}"
     if profile.added_s_per_step is not None:
         line += f"; profiling cost {profile.added_s_per_step * 1e6:.0f} us per step"
-        if profile.pull_overhead_s:
+        if profile.pull_overhead_s and profile.method == GRAPH_METHOD:  # else Keras itself pulls in Python
             line += f", pulling the batch in Python at most {profile.pull_overhead_s * 1e6:.0f} us"
         line += f", and {duration(profile.verdicts_s)} for the verdicts" if profile.verdicts_s >= 0.001 else ""
     return line

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Optional
 
+from kerasdiag import compat
+
 # From a batch to an input of such batches that is always ready, as Keras hands them on; None where there is none.
 ReadyInput = Callable[[Any], Optional[Iterator[Any]]]
 
@@ -96,23 +98,26 @@ def price_of_launch(element_spec: Any, clock: Callable[[], float]) -> Callable[[
         return tensorflow.zeros([])
 
     function = tensorflow.function(nothing, input_signature=[element_spec], autograph=False)
-    function.get_concrete_function()
-    return lambda batch: Price(lambda: function(batch), clock, LAUNCH_LIMIT_S)
+    start = compat.as_called(function, element_spec)
+    return lambda batch: Price(lambda: start(batch), clock, LAUNCH_LIMIT_S)
 
 
 def price_of_conversion(ready_input: ReadyInput, batch: Any, clock: Callable[[], float]) -> Price | None:
-    """Return what prices a pull that ends in arrays of another library.
+    """Return what prices a pull that ends in arrays of another library; None where such a batch cannot be made.
 
     Args:
         ready_input: Makes the input.
         batch: A batch of the training.
         clock: Seconds.
     """
-    ready = ready_input(batch)
-    if ready is None:
+    try:
+        ready = ready_input(batch)
+        if ready is None:
+            return None
+        limit_s = CONVERSION_LIMIT_S + sum(map(_num_bytes, leaves(batch))) / COPY_BYTES_PER_S
+        return Price(lambda: next(ready), clock, limit_s)
+    except Exception:  # Strings, sparse and other odd batches cannot be made anew: the pull stays in the wait.
         return None
-    limit_s = CONVERSION_LIMIT_S + sum(map(_num_bytes, leaves(batch))) / COPY_BYTES_PER_S
-    return Price(lambda: next(ready), clock, limit_s)
 
 
 def leaves(batch: Any) -> list[Any]:

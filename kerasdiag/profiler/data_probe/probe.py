@@ -198,6 +198,12 @@ class StepProbe:
                 recorder.extend_step(drained_s)
             recorder.end_epoch()
 
+    def added_s_per_step(self) -> float | None:
+        """What measuring has added to a step of this training, in seconds; None before the first."""
+        if not self.steps:
+            return None
+        return (self.bookkeeping_s + self.steps * self._way.lost_launch_s) / (self.steps + self.skipped_steps)
+
     def keep_a_batch(self) -> None:
         """Keep a batch of this training, for ``measure_step``."""
         self._way.keeps_batch = True

@@ -8,16 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from kerasdiag import compat
-from kerasdiag.profile import EAGER_METHOD
+from kerasdiag.profile import EAGER_METHOD, GRAPH_METHOD
 from kerasdiag.profiler.data_probe.price import Price, price_of_launch, price_of_pull
 from kerasdiag.profiler.data_probe.pull_ahead import PullAhead
 from kerasdiag.profiler.data_probe.sampling import Sampling
 from kerasdiag.profiler.data_probe.way import Recording, Way, leading_shape, say
 
-METHOD = "one-step-function"
-# What a step costs more alone than within an execution of several: Keras' fused loop against calls from Python
-# (tests/benchmarks/overhead.py prints it).
-UNFUSED_STEP_S = 250e-6
 # Step functions that an earlier fit has run; the first step of others still compiles.
 _HAVE_RUN: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -42,11 +38,11 @@ class TensorFlowStep(Way):
         self._model = model
         self._access = access
         self._run_eagerly = bool(model.run_eagerly)
-        self.method = EAGER_METHOD if self._run_eagerly else METHOD
+        self.method = EAGER_METHOD if self._run_eagerly else GRAPH_METHOD
         self._uses_xla = compat.compiles_with_xla(model)
         self._seen_shapes: set[Any] = set()
-        self._traces = 0
         self._one_step: Callable[[Any], Any] | None = None
+        self._call_step: Callable[[Any], Any] | None = None
         self._several = compat.steps_of_execution(model) > 1
         # Keras waits for the GPU once an execution. In between a batch that is waited for while the GPU computes costs
         # nothing; so the steps that are measured are waited for, one by one.
@@ -58,7 +54,7 @@ class TensorFlowStep(Way):
         self._launch_price: Price | None = None
         self._batches = PullAhead(ahead, self._clock)
         self.sampling = Sampling(allowed=compat.may_sample(access) and not self._run_eagerly)
-        self._has_run_original = False
+        self._has_run = self._has_run_original = False
         self._measured_s = self._compile_s = 0.0
         self._iterator: Any = None
         self._epoch_steps = epoch_steps
@@ -73,26 +69,26 @@ class TensorFlowStep(Way):
         """Pull, time, run Keras' step, time; as often as the execution has steps."""
         (iterator,) = arguments
         self._iterator = iterator
-        one_step = self._one_step
-        if one_step is None:
+        call_step = self._call_step
+        if call_step is None:
             obstacle = self._prepare(train_function, iterator)
             if obstacle:
                 logs = train_function(iterator)
                 # Only now: where the original fails as well, it is the user's own mistake that counts.
                 self._probe.give_up(obstacle)
                 return logs
-            one_step = self._one_step
-            assert one_step is not None, "made just now"
+            call_step = self._call_step
+            assert call_step is not None, "made just now"
         count = compat.steps_of_execution(self._model) if self._several else 1
         if self._may_be_partial(count) or self.sampling.wants(count):
-            return self._run_measured(one_step, iterator, count)
-        return self._run_unmeasured(train_function, one_step, iterator, count)
+            return self._run_measured(call_step, iterator, count)
+        return self._run_unmeasured(train_function, call_step, iterator, count)
 
     def _may_be_partial(self, count: int) -> bool:
         """Whether the input may end within this execution: only step by step can its steps be counted."""
         return count > 1 and (self._epoch_steps is None or self._position + count > self._epoch_steps)
 
-    def _run_measured(self, one_step: Callable[[Any], Any], iterator: Any, count: int) -> Any:
+    def _run_measured(self, call_step: Callable[[Any], Any], iterator: Any, count: int) -> Any:
         logs: Any = None
         batches = self._batches
         batches.begin(iterator, count)
@@ -107,12 +103,12 @@ class TensorFlowStep(Way):
             if position < count - 1:
                 batches.order()
             self._keep(batch)
-            logs = one_step(batch)
+            logs = call_step(batch)
             if self._waits_for_device:
                 compat.wait_for_logs(logs)
             end_s = self._clock()
             try:
-                compiled = self._has_compiled(one_step, batch)
+                compiled = self._has_compiled(batch)
                 self._probe.record(start_s, ready_s, end_s, compiled=compiled)
                 self._price_a_launch(batch, count)
                 if compiled:
@@ -133,6 +129,7 @@ class TensorFlowStep(Way):
             elif self._launch_price is not None:
                 spent_s = self._launch_price.sample()
                 self._probe.note_launch(self._launch_price.seconds / count, spent_s)
+                self.lost_launch_s = self._launch_price.seconds * (count - 1) / count
                 if self._launch_price.is_known:
                     self._launch_price = None
         except Exception:  # the wait is worth more than this price
@@ -141,9 +138,15 @@ class TensorFlowStep(Way):
     def _consider_sampling(self) -> None:
         steps = self._probe.steps
         if steps % 32 == 0:
-            cost_s = self._probe.bookkeeping_s / steps + (UNFUSED_STEP_S if self._several else 0.0)
+            cost_s = self._probe.bookkeeping_s / steps + self._unfused_s()
             if self._pays(cost_s):
                 self.sampling.consider(steps, cost_s, self._measured_s / steps)
+
+    def _unfused_s(self) -> float:
+        """What a step costs more alone than within an execution of several: a pull and a start of its own."""
+        if not self._several or self._pull_price is None:
+            return 0.0
+        return self._pull_price.seconds + self.lost_launch_s
 
     def _pays(self, cost_s: float) -> bool:
         """Whether the steps to come save more than it takes to trace, and compile, Keras' own execution of several."""
@@ -151,9 +154,9 @@ class TensorFlowStep(Way):
             return True
         return cost_s * (self._planned_steps - self._probe.steps) > self._compile_s
 
-    def _run_unmeasured(self, train_function: Any, one_step: Callable[[Any], Any], iterator: Any, count: int) -> Any:
+    def _run_unmeasured(self, train_function: Any, call_step: Callable[[Any], Any], iterator: Any, count: int) -> Any:
         start_s = self._clock()
-        logs = train_function(iterator) if count > 1 else one_step(next(iterator))
+        logs = train_function(iterator) if count > 1 else call_step(next(iterator))
         if count > 1 and not self._has_run_original:
             self._has_run_original = True  # it was traced only now
             usual_s = count * self._measured_s / max(1, self._probe.steps)
@@ -169,10 +172,11 @@ class TensorFlowStep(Way):
             if not compat.is_keras_own_function(train_function, self._access, run_eagerly=self._run_eagerly):
                 return "model.train_function is not Keras' own: something else has replaced or wrapped it"
             if self._run_eagerly:
-                self._one_step = compat.eager_step_function(self._model, train_function, self._access)
+                self._call_step = compat.eager_step_function(self._model, train_function, self._access)
             else:
                 spec = iterator.element_spec
                 self._one_step = compat.one_step_function(self._model, train_function, self._access, spec)
+                self._call_step = compat.as_called(self._one_step, spec)
         except Exception as fault:
             return f"the step could not be taken apart ({say(fault)})"
         finally:
@@ -182,25 +186,26 @@ class TensorFlowStep(Way):
             self._compile_s += spent_s
         self._price_pulls(lambda: price_of_pull(iterator.element_spec, self._clock))
         if not self._run_eagerly:
-            kept: Any = self._one_step
-            self._traces = kept.experimental_get_tracing_count() if kept in _HAVE_RUN else 0
+            self._has_run = self._one_step in _HAVE_RUN
             with contextlib.suppress(Exception):  # the wait is worth more than this price
                 self._launch_price_of = price_of_launch(iterator.element_spec, self._clock)
         return None
 
-    def _has_compiled(self, one_step: Any, batch: Any) -> bool:
-        """Tell whether this step traced, or compiled for a shape of batch it had not met."""
-        if self._run_eagerly:
-            return False
-        traces = one_step.experimental_get_tracing_count()
-        compiled = traces != self._traces
-        self._traces = traces
-        _HAVE_RUN.add(one_step)
+    def _has_compiled(self, batch: Any) -> bool:
+        """Tell whether this step was the first of its function, or compiled for a shape of batch it had not met.
+
+        Nothing else compiles: the function has one signature, and is traced once.
+        """
+        if self._one_step is None:
+            return False  # runs eagerly
+        compiled = not self._has_run
+        self._has_run = True
+        _HAVE_RUN.add(self._one_step)
         if self._uses_xla:
             shape = leading_shape(batch)
             compiled = compiled or shape not in self._seen_shapes
             self._seen_shapes.add(shape)
-        return bool(compiled)
+        return compiled
 
     def pipeline(self) -> Any:
         """The iterator of the latest step."""
@@ -212,10 +217,12 @@ class TensorFlowStep(Way):
 
     def forget(self) -> None:
         """A callback made a new function."""
-        self._one_step, self._traces = None, 0
+        self._one_step = self._call_step = None
 
     def release(self) -> None:
         """Drop model and input, and end the thread."""
-        self._one_step = self._model = self._iterator = self._launch_price = self._launch_price_of = None
+        self._one_step = self._call_step = self._model = self._iterator = self._launch_price = self._launch_price_of = (
+            None
+        )
         self._batches.release()
         super().release()

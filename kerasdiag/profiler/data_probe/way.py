@@ -53,6 +53,7 @@ class Way(ABC):
 
     method = ""  # its name in the profile
     pulls_between_steps = False  # whether Keras has the batch before it calls ``on_train_batch_begin``
+    lost_launch_s = 0.0  # what a measured step adds where Keras starts the steps of an execution all at once
     # Attributes of each:
     #   keeps_batch: Whether a batch of the training is kept, for its ceilings.
     #   kept_batch: That batch.
