@@ -67,14 +67,28 @@ def objection_to(path: str) -> str | None:
     return f"{path}, which may change what cannot be put back" if stateful else None
 
 
+def installed_package(module_name: str | None) -> str | None:
+    """Return the package that a module is of if it was installed, and not written by the user; else None."""
+    root = (module_name or "").partition(".")[0]
+    path = _file_of(sys.modules.get(root))
+    return root if path is not None and _is_installed(path) else None
+
+
 def _is_standard(root: str) -> bool:
     if root in sys.builtin_module_names:
         return True
     module = sys.modules.get(root)
     # A module of the user's may have the name of a standard one.
-    file = getattr(module, "__file__", None) if isinstance(module, types.ModuleType) else None
-    if not file:  # a frozen one, or none at all
+    path = _file_of(module)
+    if path is None:  # a frozen one, or none at all
         return module is not None and root in getattr(sys, "stdlib_module_names", ())
-    path = Path(file)
-    installed = {"site-packages", "dist-packages"}.intersection(path.parts)
-    return not installed and any(folder in path.parents for folder in _STANDARD_FOLDERS)
+    return not _is_installed(path) and any(folder in path.parents for folder in _STANDARD_FOLDERS)
+
+
+def _file_of(module: object) -> Path | None:
+    file = getattr(module, "__file__", None) if isinstance(module, types.ModuleType) else None
+    return Path(file) if file else None
+
+
+def _is_installed(path: Path) -> bool:
+    return bool({"site-packages", "dist-packages"}.intersection(path.parts))

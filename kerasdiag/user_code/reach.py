@@ -71,6 +71,6 @@ def _reach(walk: Walk, roots: list[tuple[Any, str]]) -> Reach | str:
             walk.look(root, text)
         return Reach(walk.finish())
     except NotKeptError as reason:
-        return str(reason)
+        return f"{reason} (looked into: {', '.join(walk.packages)})" if walk.packages else str(reason)
     except Exception as fault:  # foreign objects answer in their own ways
         return f"it could not be told what {roots[0][1]} changes ({type(fault).__name__}: {fault})".splitlines()[0]

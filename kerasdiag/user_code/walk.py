@@ -18,7 +18,7 @@ from typing import Any  # values of the user's
 import numpy as np
 
 from kerasdiag.user_code import keep
-from kerasdiag.user_code.libraries import is_framework, is_library, is_of_input, objection_to
+from kerasdiag.user_code.libraries import installed_package, is_framework, is_library, is_of_input, objection_to
 from kerasdiag.user_code.names import Reference, names_in
 
 # Beyond that, looking would take longer than measuring.
@@ -57,10 +57,14 @@ class Walk:
 
     Args:
         passed_over: Attributes of Keras' own objects that are not going to be used.
+
+    Attributes:
+        packages: Installed packages whose code it has looked into, beside the known libraries.
     """
 
     def __init__(self, passed_over: Iterable[str] = ()) -> None:
         self.passed_over = set(passed_over)
+        self.packages: dict[str, None] = {}
         self.attributes: set[str] = set()  # names that some code asks for
         self._stored: set[str] = set()  # names that some code sets
         self._asks_for_any = False
@@ -157,6 +161,7 @@ class Walk:
                 if isinstance(inner, types.FunctionType) or not is_framework(written_in):
                     self.look(inner, function.__name__)
             return
+        self._note_package(written_in)
         names = names_in(function)
         if names.problems:
             raise NotKeptError(f"{function.__name__}: {names.problems[0]}")
@@ -169,6 +174,11 @@ class Walk:
         self._look_into((function.__kwdefaults__ or {}).values(), f"a default argument of {function.__name__}")
         for reference in names.references:
             self._follow(reference)
+
+    def _note_package(self, module_name: str) -> None:
+        package = installed_package(module_name)
+        if package is not None:
+            self.packages[package] = None
 
     def _follow(self, reference: Reference) -> None:
         """Look at what a name stands for; of a module only at what is asked of it."""
@@ -223,6 +233,7 @@ class Walk:
     def _look_at_class(self, kind: type, text: str) -> None:
         if is_library(kind.__module__):
             return None if is_of_input(kind) else _refuse(objection_to(f"{kind.__module__}.{kind.__qualname__}"))
+        self._note_package(kind.__module__)
         for base in kind.__mro__:
             if is_library(base.__module__) and not _may_be_a_base(base):
                 raise NotKeptError(f"{text} is a {base.__module__}.{base.__name__}, which may keep state of its own")

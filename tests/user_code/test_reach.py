@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import itertools
 import random
 import types
@@ -217,6 +218,17 @@ def test_what_cannot_be_put_back_is_a_reason(word, make):
     reason = reach_of(make())
     assert isinstance(reason, str)
     assert word in reason
+
+
+def test_the_reason_names_the_package_that_it_lies_in(tmp_path, monkeypatch):
+    """The user knows which augmentations were imported, not what these are made of."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    lines = ["from itertools import count", "numbers = count()", "class Flip:", "    def __call__(self, image):"]
+    (folder / "kerasdiag_test_flips.py").write_text("\n".join([*lines, "        return image + next(numbers)\n"]))
+    monkeypatch.syspath_prepend(folder)
+    flip = importlib.import_module("kerasdiag_test_flips").Flip()
+    assert reach_of(lambda image: flip(image / 255)).endswith("(looked into: kerasdiag_test_flips)")
 
 
 @pytest.mark.keras
