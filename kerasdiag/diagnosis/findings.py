@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Optional
 
-from kerasdiag.diagnosis.estimates import Estimate, ratio
+from kerasdiag.diagnosis.estimates import Estimate, share
 from kerasdiag.diagnosis.first_batch import first_batch_findings
 from kerasdiag.diagnosis.gpu_findings import gpu_shared, gpu_throttled
 from kerasdiag.diagnosis.stages import slowest_stage
@@ -89,7 +89,7 @@ def drifting_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:
         part = steps.rows(rows)
         # Rows of a long training hold several steps each.
         enough = part.num_steps >= MIN_MEASURED_STEPS and sum(part.period_s) >= DRIFT_EPOCH_S
-        wait = ratio(part.wait_s, part.period_s, part.num_steps) if enough else None
+        wait = share(part.wait_s, part.period_s, part.num_steps) if enough else None
         if wait is not None:
             waits.append((epoch, wait))
     if len(waits) < 2:

@@ -168,17 +168,20 @@ def _value(estimates: Mapping[str, Estimate], name: str) -> float | None:
 def _estimate(profile: RunProfile, steps: StepTimes, spent: TimeSpent | None) -> dict[str, Estimate]:
     ratios = Ratios(len(steps))
     found = {
-        "data_wait_fraction": ratios.of(steps.wait_s, steps.period_s),
+        "data_wait_fraction": ratios.of(steps.wait_s, steps.period_s, most=1.0),
         "mean_step_s": ratios.of(steps.period_s, steps.steps),
         "mean_wait_s": ratios.of(steps.wait_s, steps.steps),
     }
     if steps.callbacks_s:
-        found["hidden_wait_fraction"] = ratios.of(steps.hidden_wait_s, steps.period_s)
+        found["hidden_wait_fraction"] = ratios.of(steps.hidden_wait_s, steps.period_s, most=1.0)
         found["mean_callbacks_s"] = ratios.of(steps.callbacks_s, steps.steps)
-        found["waited_fraction"] = ratios.of(steps.waited_steps, steps.steps)
-        found["callback_fraction"] = _with_epochs(ratios.of(steps.callbacks_s, steps.period_s), profile, spent)
+        found["waited_fraction"] = ratios.of(steps.waited_steps, steps.steps, most=1.0)
+        found["callback_fraction"] = _with_epochs(
+            ratios.of(steps.callbacks_s, steps.period_s, most=1.0), profile, spent
+        )
     if profile.launch_s is not None:
-        found["launch_fraction"] = ratios.of([profile.launch_s * count for count in steps.steps], steps.period_s)
+        launches_s = [profile.launch_s * count for count in steps.steps]
+        found["launch_fraction"] = ratios.of(launches_s, steps.period_s, most=1.0)
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
@@ -201,7 +204,7 @@ def _with_epochs(of_steps: Estimate | None, profile: RunProfile, spent: TimeSpen
     training_s = spent.total_s - spent.validation_s - (profile.compile_s or 0.0) - spent.verdicts_s
     whole = (spent.callbacks_s + spent.checkpoint_s) / training_s if training_s > 0 else 0.0
     between = max(0.0, whole - of_steps.value)
-    interval = of_steps.interval and (of_steps.interval[0] + between, of_steps.interval[1] + between)
+    interval = of_steps.interval and (of_steps.interval[0] + between, min(1.0, of_steps.interval[1] + between))
     return Estimate(of_steps.value + between, interval)
 
 
