@@ -93,15 +93,17 @@ def _steps_of_a_pass(profile: RunProfile) -> int | None:
 
 
 def _advise_launches(profile: RunProfile) -> Remedy:
-    if profile.software.get("backend") == "torch":
+    several = profile.steps_per_execution
+    together = max(16, 4 * (several or 1))
+    planned = profile.planned_steps_per_epoch
+    if profile.software.get("backend") == "torch" or (several and planned and together > planned):
         return Remedy(
             "Give each step more work: larger batches, or a compiled model:", ("model.compile(..., jit_compile=True)",)
         )
-    several = profile.steps_per_execution
     return Remedy(
         f"Have Keras start {'more' if several else 'several'} steps at once, compile the step, and use larger batches; "
         "callbacks then run once for all steps of an execution:",
-        (f"model.compile(..., steps_per_execution={max(16, 4 * (several or 1))}, jit_compile=True)",),
+        (f"model.compile(..., steps_per_execution={together}, jit_compile=True)",),
     )
 
 

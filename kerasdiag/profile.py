@@ -131,8 +131,8 @@ class RunProfile:
         pull_overhead_s: Cost of one pull from an input that is always ready, already taken out of
             ``steps.wait_s``.
         added_s_per_step: What profiling's bookkeeping added to each step, by its own measurement; where an
-            execution has several steps, with what it costs to start measured ones one by one. Pulling the batch from Python instead of in the graph adds at most ``pull_overhead_s``;
-            the graph would have had to pull it too.
+            execution has several steps, with what it costs to start measured ones one by one. Pulling the batch from
+            Python instead of in the graph adds at most ``pull_overhead_s``; the graph would have had to pull it too.
         verdicts_s: Seconds spent on verdicts, and on the look at the first batch, while the training ran.
             They are not part of any step period.
         validation_s: Seconds spent in validation inside the fit.
@@ -148,7 +148,8 @@ class RunProfile:
         ceilings: What input and model reach alone, None where that was not asked for.
         input_stages: What the stages of the training input cost, None where they were not taken apart.
         machine: What the machine did to this process during the fit, None where nobody looked.
-        launch_s: What starting one step costs, however little it computes, in seconds; None where that was not measured.
+        launch_s: What starting one step costs at least, however little it computes, in seconds, as a profiled step is
+            started; None where that was not measured.
         first_batch: What the first batch held and what the model expects, None where nobody looked.
         has_steps_per_epoch: Whether ``fit`` was given ``steps_per_epoch``, None where nobody looked.
         stopped_early: Whether a callback told the model to stop (``stop_training``), at the end of an epoch or in it.

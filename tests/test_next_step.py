@@ -252,14 +252,19 @@ def test_compute_bound_is_left_alone():
     assert "Leave the input pipeline" in advice(make_input(), wait_s=0.0)
 
 
-@pytest.mark.parametrize(
-    ("several", "advised", "how_many"), [(None, 16, "several"), (4, 16, "more"), (32, 128, "more")]
-)
+@pytest.mark.parametrize(("several", "advised", "how_many"), [(None, 16, "several"), (4, 16, "more"), (8, 32, "more")])
 def test_short_steps_are_to_be_started_together(several, advised, how_many):
     """Where they already are, more of them."""
     text = advice(make_input(), wait_s=0.0, step_s=0.001, launch_s=0.0005, steps_per_execution=several)
     assert f"steps_per_execution={advised}," in text
     assert f"start {how_many} steps at once" in text
+
+
+def test_no_more_steps_are_started_together_than_an_epoch_has():
+    """The epoch of 57 steps has not room for 128."""
+    text = advice(make_input(), wait_s=0.0, step_s=0.001, launch_s=0.0005, steps_per_execution=32)
+    assert "larger batches" in text
+    assert "steps_per_execution" not in text
 
 
 def test_autofix_is_named_only_where_it_takes_the_input():

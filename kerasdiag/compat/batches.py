@@ -48,14 +48,18 @@ def ready_input(fit: FitCall, access: StepAccess) -> Callable[[Any], Iterator[An
     """Return what makes, from a batch, an input of such batches that is always ready; None where that is not known.
 
     On JAX and torch Keras hands every batch on by its own adapter of the input: tf.data as arrays, and on torch what
-    Python makes through a ``DataLoader``. A ``DataLoader`` of the user's is the user's input, whole.
+    Python makes through a ``DataLoader``. A ``DataLoader`` of the user's is the user's input, whole. Of what Python makes
+    one row is enough: whether Keras copies the rest (NumPy's arrays on torch) or not (tensors) cannot be seen behind it.
+    A GPU under torch does what it is told in turn: a copy to it would wait for the step.
     """
     adapter: Any = type(getattr(fit.arguments.get("epoch_iterator"), "data_adapter", None))
+    if access.backend == "torch" and _uses_cuda():
+        return None
     if adapter.__name__ == "TFDatasetAdapter":
         return lambda batch: _ready_dataset(adapter, _zeros(batch), access.backend)
     if adapter.__name__ in ("PyDatasetAdapter", "GeneratorDataAdapter"):
         convert = getattr(_utilities_of(adapter), _CONVERTERS[access.backend], None)
-        return None if convert is None else lambda batch: _ready_batches(convert, _zeros(batch))
+        return None if convert is None else lambda batch: _ready_batches(convert, _zeros(batch, rows=1))
     return None
 
 
@@ -88,19 +92,22 @@ def _torch_seed_kept() -> Any:
     return contextlib.nullcontext() if torch is None else torch.random.fork_rng(devices=[])
 
 
-def _zeros(batch: Any) -> Any:
-    """A batch of this structure and these shapes; torch's lists are tuples for TensorFlow."""
+def _zeros(batch: Any, rows: int | None = None) -> Any:
+    """A batch of this structure and these shapes, or with so many rows; torch's lists are tuples for TensorFlow."""
     if batch is None:
         return None
     if hasattr(batch, "todense") or getattr(batch, "is_sparse", False):
         raise TypeError(f"a {type(batch).__name__} is not made dense: it may be far larger than memory")
     if isinstance(batch, dict):
-        return {name: _zeros(part) for name, part in batch.items()}
+        return {name: _zeros(part, rows) for name, part in batch.items()}
     if isinstance(batch, (tuple, list)):
-        return tuple(map(_zeros, batch))
+        return tuple(_zeros(part, rows) for part in batch)
     import numpy as np  # here, so that the command line starts fast
 
-    return np.zeros(tuple(batch.shape), str(batch.dtype).rpartition(".")[2])  # torch.float32
+    shape = tuple(batch.shape)
+    if rows is not None and shape:
+        shape = (rows, *shape[1:])
+    return np.zeros(shape, str(batch.dtype).rpartition(".")[2])  # torch.float32
 
 
 def work_in_flight(backend: str, result: Any) -> list[Any]:
@@ -113,10 +120,14 @@ def work_in_flight(backend: str, result: Any) -> list[Any]:
     if backend == "jax":
         logs = result[0] if isinstance(result, tuple) else result
         return [one for one in logs.values() if hasattr(one, "is_ready")]
-    torch = sys.modules.get("torch")
-    if backend == "torch" and torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        return [_CudaWork(torch)]
+    if backend == "torch" and _uses_cuda():
+        return [_CudaWork(sys.modules["torch"])]
     return []  # computed by the time the call returns
+
+
+def _uses_cuda() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_available() and torch.cuda.is_initialized())
 
 
 class _CudaWork:

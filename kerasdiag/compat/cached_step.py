@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kerasdiag.compat.models import backend_name, is_keras_2, layers_of
+from kerasdiag.compat.models import backend_name, is_keras_2, layers_of, runs_eagerly
 from kerasdiag.compat.step_access import StepAccess
-from kerasdiag.compat.step_functions import one_step_function
+from kerasdiag.compat.step_functions import as_called, one_step_function
 
 # Any stands for foreign objects throughout: models, iterators and batches of whichever Keras runs.
 
@@ -32,7 +32,7 @@ def cached_step(model: Any, access: StepAccess, train_function: Any, batch: Any)
     Raises:
         ValueError: The step may keep state outside of variables.
     """
-    if model.run_eagerly:
+    if runs_eagerly(model):
         raise ValueError("run_eagerly: a step of Python may keep state that cannot be put back")
     backend = backend_name(model)
     make = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[backend]
@@ -96,9 +96,11 @@ def _tensorflow(model: Any, access: StepAccess, train_function: Any, batch: Any)
             train_function.__dict__["_kerasdiag_one_steps"] = kept
     copies = [(variable, variable.numpy()) for variable in _variables(model, step)]
 
+    call_step = as_called(step, spec)
+
     def run(count: int) -> None:
         for _ in range(count):
-            wait_for_logs(step(batch))
+            wait_for_logs(call_step(batch))
 
     try:
         yield run

@@ -81,6 +81,18 @@ def is_keras_2(model: Any) -> bool:
     return package is not None and package[1] < Version("3.0")
 
 
+def runs_eagerly(model: Any) -> bool:
+    """Tell whether the model's steps are made without a graph: compiled so, or by TensorFlow's switch for all functions.
+
+    The model of Keras 3 does not know of that switch, nor that of Keras 2 if ``run_eagerly=False`` was given.
+    """
+    return bool(model.run_eagerly) or (backend_name(model) == "tensorflow" and _functions_run_eagerly())
+
+
+def _functions_run_eagerly() -> bool:
+    return bool(sys.modules["tensorflow"].config.functions_run_eagerly())
+
+
 def compiles_with_xla(model: Any) -> bool:
     """Tell whether the training step is compiled by XLA, anew for each shape of batch."""
     return bool(getattr(model, "jit_compile", False) or getattr(model, "_jit_compile", False))
@@ -109,7 +121,7 @@ def counts_one_update_too_many(model: Any) -> bool:
     of the graph that need none. Pulling the batch first does not, nor does an eager or XLA step.
     """
     package = keras_package(model)
-    graph = not model.run_eagerly and not compiles_with_xla(model)
+    graph = not runs_eagerly(model) and not compiles_with_xla(model)
     return graph and package is not None and package[1] >= Version("2.11")
 
 

@@ -47,7 +47,7 @@ def runs_eagerly(profile: RunProfile, estimates: Mapping[str, Estimate]) -> Find
         Severity.WARN,
         "The model runs eagerly: Python starts the operations of each step one by one, where a graph runs them at once. "
         "How much that costs here was not measured.",
-        (Evidence("model.run_eagerly is True", Provenance.DECLARED),),
+        (Evidence("the steps are run without a graph", Provenance.DECLARED),),
         Remedy(
             "Leave run_eagerly=True out of compile, and tf.config.run_functions_eagerly(True) out of the script. Then "
             "profile again: a faster step may wait for its data.",

@@ -71,7 +71,7 @@ def installed_package(module_name: str | None) -> str | None:
     """Return the package that a module is of if it was installed, and not written by the user; else None."""
     root = (module_name or "").partition(".")[0]
     path = _file_of(sys.modules.get(root))
-    return root if path is not None and _is_installed(path) else None
+    return root if path is not None and _is_installed(path) and root != "__main__" else None
 
 
 def _is_standard(root: str) -> bool:

@@ -71,6 +71,14 @@ def _reach(walk: Walk, roots: list[tuple[Any, str]]) -> Reach | str:
             walk.look(root, text)
         return Reach(walk.finish())
     except NotKeptError as reason:
-        return f"{reason} (looked into: {', '.join(walk.packages)})" if walk.packages else str(reason)
+        return f"{reason}{_where(list(walk.packages))}"
     except Exception as fault:  # foreign objects answer in their own ways
         return f"it could not be told what {roots[0][1]} changes ({type(fault).__name__}: {fault})".splitlines()[0]
+
+
+def _where(packages: list[str]) -> str:
+    """Name the first packages, the one that the user's function calls before those that this one calls."""
+    if not packages:
+        return ""
+    more = f" and {len(packages) - 3} more" if len(packages) > 3 else ""
+    return f" (looked into: {', '.join(packages[:3])}{more})"

@@ -287,8 +287,8 @@ def test_keras_own_way_to_the_backend_is_no_wait(kind):
     model = make_scripted_model(0.01)
     profiler = BottleneckProfiler(report=None)
     model.fit(makers[kind](), verbose=0, callbacks=[profiler])
-    assert profiler.profile.pull_overhead_s > 0
-    assert profiler.diagnosis.data_wait_fraction < 0.04  # unpriced 0.05 on torch
+    assert profiler.profile.pull_overhead_s > (1e-5 if BACKEND == "torch" else 0)
+    assert profiler.diagnosis.data_wait_fraction < 0.08
     assert "pulling" not in render(profiler.diagnosis)  # Keras itself pulls in Python
 
 
@@ -309,3 +309,33 @@ def test_a_batch_that_cannot_be_made_anew_is_not_priced():
     assert price_of_conversion(ready, (Sparse(), np.zeros(3)), time.perf_counter) is None
     price = price_of_conversion(ready, (np.zeros(3), None, [np.zeros(2, "int8")]), time.perf_counter)
     assert price.sample() > 0
+
+
+@pytest.mark.parametrize(("kind", "is_concrete"), [("dense", True), ("sparse", False)])
+def test_a_step_is_started_at_the_least_cost(kind, is_concrete):
+    """By its concrete function; where a part of the batch is not dense versions differ in what that takes."""
+    if BACKEND != "tensorflow":
+        pytest.skip("is of Keras 3 only, on TensorFlow")
+    batch = (tf.constant(BATCH[0]), tf.constant(BATCH[1]))
+    if kind == "sparse":
+        batch = (tf.sparse.from_dense(BATCH[0]), batch[1])
+    spec = tf.data.Dataset.from_tensors(batch).element_spec
+    function = tf.function(lambda batch: tf.reduce_sum(batch[1]) + 1, input_signature=[spec])
+    called = compat.as_called(function, spec)
+    assert (called is not function) is is_concrete
+    assert hasattr(called, "graph") is is_concrete
+    assert called(batch).numpy() == 1
+
+
+def test_the_start_of_a_step_is_priced_by_whole_executions():
+    """Keras 2 has fewer steps in the last execution of an epoch, and the price may be known just there."""
+    if BACKEND != "tensorflow":
+        pytest.skip("is of Keras 3 only, on TensorFlow")
+    launches = {}
+    for steps in (24, 13):
+        model = make_scripted_model(0.0, steps_per_execution=12)
+        profiler = BottleneckProfiler(report=None)
+        model.fit(free_dataset(steps), epochs=4, verbose=0, callbacks=[profiler])
+        launches[steps] = profiler.profile.launch_s
+        assert profiler.profile.added_s_per_step > 5 * profiler.profile.launch_s
+    assert 1 / 3 < launches[13] / launches[24] < 3  # 12 by the steps of the last execution

@@ -241,6 +241,54 @@ def test_several_steps_per_execution(executions, how):
     assert profiler.profile.method == ("one-step-eager" if "run_eagerly" in how else "one-step-function")
 
 
+class SwitchesToPython(keras.callbacks.Callback):
+    """Runs the functions of TensorFlow eagerly from one step to another, as somebody does who looks for a fault."""
+
+    def __init__(self, begin, end):
+        super().__init__()
+        self.begin, self.end = begin, end
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch in (self.begin, self.end):
+            tf.config.run_functions_eagerly(batch == self.begin)
+
+
+@pytest.mark.parametrize("executions", [1, 4])
+@pytest.mark.parametrize("how", [{}, {"run_eagerly": False}], ids=str)
+@pytest.mark.parametrize(("begin", "end"), [(0, None), (4, 12)])
+def test_functions_that_run_eagerly(how, executions, begin, end):
+    """By TensorFlow's own switch, of which Keras' models know nothing: the user's Python runs as often as without us."""
+
+    def run(callbacks):
+        counted = []
+
+        class Counting(keras.Model):
+            def train_step(self, data):
+                counted.append(tf.executing_eagerly())  # not while it is traced
+                return super().train_step(data)
+
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((8,))
+        model = Counting(inputs, keras.layers.Dense(1)(keras.layers.Dropout(0.5)(inputs)))
+        model.compile("sgd", "mse", jit_compile=False, steps_per_execution=executions, **how)
+        x, y = make_arrays(STEPS * 8)
+        try:
+            tf.config.run_functions_eagerly(begin == 0 and end is None)
+            history = model.fit(x, y, batch_size=8, verbose=0, callbacks=[*callbacks, SwitchesToPython(begin, end)])
+        finally:
+            tf.config.run_functions_eagerly(False)
+        return sum(counted), outcome(model, history)
+
+    profiler = BottleneckProfiler(report=None)
+    (plain_count, plain), (count, measured) = run([]), run([profiler])
+    assert count == plain_count > 0
+    assert profiler.profile.not_measured.keys() <= {"gpu"}
+    if end is None:
+        assert count == len(profiler.profile.steps) == STEPS
+        assert profiler.profile.method == "one-step-eager"
+        assert are_equal(plain, measured)
+
+
 @pytest.mark.backends
 @pytest.mark.skipif(BACKEND != "jax", reason="is of Keras 3 only, on JAX")
 @pytest.mark.parametrize("executions", [3, 4, 7])

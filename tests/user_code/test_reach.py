@@ -220,7 +220,7 @@ def test_what_cannot_be_put_back_is_a_reason(word, make):
     assert word in reason
 
 
-def test_the_reason_names_the_package_that_it_lies_in(tmp_path, monkeypatch):
+def test_the_reason_names_the_packages_that_were_looked_into(tmp_path, monkeypatch):
     """The user knows which augmentations were imported, not what these are made of."""
     folder = tmp_path / "site-packages"
     folder.mkdir()

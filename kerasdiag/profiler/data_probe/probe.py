@@ -79,7 +79,7 @@ class StepProbe:
         self._way = self._choose_way(access, fit)
         self.method = self._way.method
         self._marks_step = compat.step_marker(model)
-        self._graph_attribute = None if model.run_eagerly else compat.graph_attribute(model, access)
+        self._graph_attribute = None if compat.runs_eagerly(model) else compat.graph_attribute(model, access)
         self._timed = _TimedTrainFunction(self)
         # Keras makes the container for this fit and drops it with it. It holds us, not we it: so
         # a dead reference tells that the fit is over, however it ended.

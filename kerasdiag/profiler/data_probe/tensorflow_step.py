@@ -37,13 +37,14 @@ class TensorFlowStep(Way):
         super().__init__(probe)
         self._model = model
         self._access = access
-        self._run_eagerly = bool(model.run_eagerly)
+        self._run_eagerly = compat.runs_eagerly(model)
         self.method = EAGER_METHOD if self._run_eagerly else GRAPH_METHOD
         self._uses_xla = compat.compiles_with_xla(model)
         self._seen_shapes: set[Any] = set()
         self._one_step: Callable[[Any], Any] | None = None
         self._call_step: Callable[[Any], Any] | None = None
         self._several = compat.steps_of_execution(model) > 1
+        self._steps_of_execution = 1  # Keras 2 has fewer in the last one of an epoch
         # Keras waits for the GPU once an execution. In between a batch that is waited for while the GPU computes costs
         # nothing; so the steps that are measured are waited for, one by one.
         self._waits_for_device = self._several and compat.has_gpu()
@@ -69,6 +70,9 @@ class TensorFlowStep(Way):
         """Pull, time, run Keras' step, time; as often as the execution has steps."""
         (iterator,) = arguments
         self._iterator = iterator
+        if self._run_eagerly is not compat.makes_eager_steps(self._model, train_function, self._access):
+            self._run_eagerly = not self._run_eagerly
+            self.forget()
         call_step = self._call_step
         if call_step is None:
             obstacle = self._prepare(train_function, iterator)
@@ -80,6 +84,7 @@ class TensorFlowStep(Way):
             call_step = self._call_step
             assert call_step is not None, "made just now"
         count = compat.steps_of_execution(self._model) if self._several else 1
+        self._steps_of_execution = max(count, self._steps_of_execution)
         if self._may_be_partial(count) or self.sampling.wants(count):
             return self._run_measured(call_step, iterator, count)
         return self._run_unmeasured(train_function, call_step, iterator, count)
@@ -110,7 +115,7 @@ class TensorFlowStep(Way):
             try:
                 compiled = self._has_compiled(batch)
                 self._probe.record(start_s, ready_s, end_s, compiled=compiled)
-                self._price_a_launch(batch, count)
+                self._price_a_launch(batch)
                 if compiled:
                     self._compile_s += end_s - ready_s
                 else:
@@ -120,7 +125,7 @@ class TensorFlowStep(Way):
                 self._probe.stop_recording(f"the profiler failed in a step ({say(fault)})")
         return logs
 
-    def _price_a_launch(self, batch: Any, count: int) -> None:
+    def _price_a_launch(self, batch: Any) -> None:
         """Take one more sample of what starting a step costs; Keras starts all steps of an execution at once."""
         try:
             if self._launch_price is None and self._launch_price_of is not None:
@@ -128,8 +133,9 @@ class TensorFlowStep(Way):
                 self._launch_price = make(batch)
             elif self._launch_price is not None:
                 spent_s = self._launch_price.sample()
-                self._probe.note_launch(self._launch_price.seconds / count, spent_s)
-                self.lost_launch_s = self._launch_price.seconds * (count - 1) / count
+                own_s = self._launch_price.seconds / self._steps_of_execution
+                self._probe.note_launch(own_s, spent_s)
+                self.lost_launch_s = self._launch_price.seconds - own_s
                 if self._launch_price.is_known:
                     self._launch_price = None
         except Exception:  # the wait is worth more than this price
@@ -169,7 +175,7 @@ class TensorFlowStep(Way):
         """Build the step function before the first batch is pulled, so that giving up loses none; or say why not."""
         began_s = self._clock()
         try:
-            if not compat.is_keras_own_function(train_function, self._access, run_eagerly=self._run_eagerly):
+            if not compat.is_keras_own_function(train_function, self._access):
                 return "model.train_function is not Keras' own: something else has replaced or wrapped it"
             if self._run_eagerly:
                 self._call_step = compat.eager_step_function(self._model, train_function, self._access)
