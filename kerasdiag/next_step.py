@@ -93,15 +93,15 @@ def _steps_of_a_pass(profile: RunProfile) -> int | None:
 
 
 def _advise_launches(profile: RunProfile) -> Remedy:
-    several = profile.steps_per_execution
-    together = max(16, 4 * (several or 1))
-    planned = profile.planned_steps_per_epoch
-    if profile.software.get("backend") == "torch" or (several and planned and together > planned):
+    several = profile.steps_per_execution or 1
+    together = max(16, 4 * several)
+    together = min(together, profile.planned_steps_per_epoch or together)  # an execution does not reach over its epoch
+    if profile.software.get("backend") == "torch" or together <= several:
         return Remedy(
             "Give each step more work: larger batches, or a compiled model:", ("model.compile(..., jit_compile=True)",)
         )
     return Remedy(
-        f"Have Keras start {'more' if several else 'several'} steps at once, compile the step, and use larger batches; "
+        f"Have Keras start {'more' if several > 1 else 'several'} steps at once, compile the step, and use larger batches; "
         "callbacks then run once for all steps of an execution:",
         (f"model.compile(..., steps_per_execution={together}, jit_compile=True)",),
     )

@@ -252,7 +252,9 @@ def test_compute_bound_is_left_alone():
     assert "Leave the input pipeline" in advice(make_input(), wait_s=0.0)
 
 
-@pytest.mark.parametrize(("several", "advised", "how_many"), [(None, 16, "several"), (4, 16, "more"), (8, 32, "more")])
+@pytest.mark.parametrize(
+    ("several", "advised", "how_many"), [(None, 16, "several"), (4, 16, "more"), (8, 32, "more"), (32, 57, "more")]
+)
 def test_short_steps_are_to_be_started_together(several, advised, how_many):
     """Where they already are, more of them."""
     text = advice(make_input(), wait_s=0.0, step_s=0.001, launch_s=0.0005, steps_per_execution=several)
@@ -261,8 +263,8 @@ def test_short_steps_are_to_be_started_together(several, advised, how_many):
 
 
 def test_no_more_steps_are_started_together_than_an_epoch_has():
-    """The epoch of 57 steps has not room for 128."""
-    text = advice(make_input(), wait_s=0.0, step_s=0.001, launch_s=0.0005, steps_per_execution=32)
+    """The epoch has 57."""
+    text = advice(make_input(), wait_s=0.0, step_s=0.001, launch_s=0.0005, steps_per_execution=57)
     assert "larger batches" in text
     assert "steps_per_execution" not in text
 

@@ -292,6 +292,12 @@ def test_keras_own_way_to_the_backend_is_no_wait(kind):
     assert "pulling" not in render(profiler.diagnosis)  # Keras itself pulls in Python
 
 
+def fit_with_adapter(name):
+    """A fit as the profiler finds it, whose input goes through this adapter of Keras'."""
+    adapter = type(name, (), {"__module__": "keras.src.trainers.data_adapters.py_dataset_adapter"})()
+    return SimpleNamespace(arguments={"epoch_iterator": SimpleNamespace(data_adapter=adapter)})
+
+
 def test_a_batch_that_cannot_be_made_anew_is_not_priced():
     """Sparse ones may be far larger than memory; then the pull stays in the wait, and the rest is measured."""
 
@@ -301,14 +307,22 @@ def test_a_batch_that_cannot_be_made_anew_is_not_priced():
         def todense(self):
             raise MemoryError
 
-    adapter = type("PyDatasetAdapter", (), {"__module__": "keras.src.trainers.data_adapters.py_dataset_adapter"})()
-    fit = SimpleNamespace(arguments={"epoch_iterator": SimpleNamespace(data_adapter=adapter)})
     if BACKEND == "tensorflow":
         pytest.skip("is of Keras 3 only, on JAX and torch")
-    ready = compat.ready_input(fit, SimpleNamespace(backend=BACKEND))
+    ready = compat.ready_input(fit_with_adapter("PyDatasetAdapter"), SimpleNamespace(backend=BACKEND))
     assert price_of_conversion(ready, (Sparse(), np.zeros(3)), time.perf_counter) is None
     price = price_of_conversion(ready, (np.zeros(3), None, [np.zeros(2, "int8")]), time.perf_counter)
     assert price.sample() > 0
+    assert next(ready((np.zeros((5, 3)), np.zeros(5))))[0].shape[0] == 1  # tensors are not copied, however many
+
+
+def test_no_copy_to_a_gpu_is_priced_under_torch(monkeypatch):
+    """There it would wait for the step that computes."""
+    if BACKEND != "torch":
+        pytest.skip("is of Keras 3 only, on torch")
+    monkeypatch.setattr("kerasdiag.compat.batches._uses_cuda", lambda: True)
+    for name in ("TFDatasetAdapter", "PyDatasetAdapter"):
+        assert compat.ready_input(fit_with_adapter(name), SimpleNamespace(backend=BACKEND)) is None
 
 
 @pytest.mark.parametrize(("kind", "is_concrete"), [("dense", True), ("sparse", False)])
