@@ -89,7 +89,8 @@ def test_bad_images_are_passed_over(folder, tmp_path):
 
     shutil.copytree(folder, tmp_path / "some")
     (tmp_path / "some" / "a" / "bad.jpg").write_bytes(b"no image")
-    assert time_generator(flow(tmp_path / "some")).count >= 11  # one of 13 warms up, which may be the bad one
+    # One of 13 warms up, which may be the bad one. A busy machine has the time that it needs.
+    assert time_generator(flow(tmp_path / "some"), budget_s=60).count >= 11
     for name in ("x", "y"):
         (tmp_path / "all" / name).mkdir(parents=True)
         (tmp_path / "all" / name / "bad.jpg").write_bytes(b"no image")
