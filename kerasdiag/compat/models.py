@@ -121,8 +121,9 @@ def counts_one_update_too_many(model: Any) -> bool:
     of the graph that need none. Pulling the batch first does not, nor does an eager or XLA step.
     """
     package = keras_package(model)
-    graph = not runs_eagerly(model) and not compiles_with_xla(model)
-    return graph and package is not None and package[1] >= Version("2.11")
+    if backend_name(model) != "tensorflow" or runs_eagerly(model) or compiles_with_xla(model):
+        return False
+    return package is not None and package[1] >= Version("2.11")
 
 
 def writes_checkpoints(callback: Any) -> bool:

@@ -269,6 +269,7 @@ def _findings(profile: RunProfile, first: Finding, estimates: Mapping[str, Estim
     guilty = next((one for one in others if one.code == "slowest-stage"), None)
     if (
         guilty is not None
+        and guilty.remedy is not None
         and first.remedy is not None
         and data is not None
         and data.kind == TF_DATA

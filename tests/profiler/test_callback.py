@@ -483,13 +483,38 @@ def test_several_steps_at_once_on_a_gpu(executions, monkeypatch):
     monkeypatch.setattr(compat, "wait_for_logs", waited_for.append)
     profiler = BottleneckProfiler(report=None)
     train("arrays", callbacks=[profiler], epochs=4, steps_per_execution=executions)
-    if executions == 1:
+    if executions == 1 and not IS_KERAS_2:
         assert not waited_for
     elif TRAINS_WITH_PYTHON_FUNCTION:
         assert profiler.diagnosis.verdict == "unknown"
         assert "hidden behind GPU work" in profiler.diagnosis.statement
     else:
         assert len(waited_for) == 4 * STEPS == profiler.profile.steps.num_steps
+
+
+@pytest.mark.skipif(not IS_KERAS_2, reason="is of Keras 2 only")
+def test_the_gpu_is_not_waited_for_in_the_progress_bar_of_keras_2(monkeypatch):
+    """There Keras 2 reads the losses, and so waits for the GPU: what the step takes is no price of the bar."""
+    on_gpu = []
+
+    def compute(logs=None):
+        time.sleep(0.02 * len(on_gpu))
+        on_gpu.clear()
+
+    class Bar(keras.callbacks.ProgbarLogger):
+        def on_train_batch_begin(self, batch, logs=None):
+            on_gpu.append(batch)
+
+        def on_train_batch_end(self, batch, logs=None):
+            compute()
+
+    monkeypatch.setattr(sys.modules["kerasdiag.compat.step_access"], "has_gpu", lambda: True)
+    monkeypatch.setattr(compat, "has_gpu", lambda: True)
+    monkeypatch.setattr(compat, "wait_for_logs", compute)
+    profiler = BottleneckProfiler(report=None)
+    model = make_scripted_model(0.0)
+    model.fit(free_dataset(30), verbose=1, callbacks=[profiler, Bar()])
+    assert profiler.diagnosis.verdict == "compute-bound"
 
 
 def test_full_disk_never_ends_a_training(tmp_path, monkeypatch, caplog):

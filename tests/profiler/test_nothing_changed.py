@@ -162,6 +162,7 @@ def test_control_flow_on_tensors_in_a_layer():
 # --- Where Keras itself gives two different answers ------------------------------------------------
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("kind", ["unknown length", "shorter than steps_per_epoch"])
 def test_input_that_ends_is_counted_right_and_said(kind):
     """Some Keras update once too often when the input ends unexpectedly; with the profiler the count is right."""

@@ -46,8 +46,9 @@ class TensorFlowStep(Way):
         self._several = compat.steps_of_execution(model) > 1
         self._steps_of_execution = 1  # Keras 2 has fewer in the last one of an epoch
         # Keras waits for the GPU once an execution. In between a batch that is waited for while the GPU computes costs
-        # nothing; so the steps that are measured are waited for, one by one.
-        self._waits_for_device = self._several and compat.has_gpu()
+        # nothing; so the steps that are measured are waited for, one by one. And Keras 2 waits within its progress
+        # bar, which would look as if that had taken the time of the step.
+        self._waits_for_device = compat.has_gpu() and (self._several or compat.is_keras_2(model))
         ahead = access.pulls_ahead if self._several and not self._run_eagerly else 0
         if compat.is_distributed(model):
             ahead = 0  # a distributed iterator pulls ahead by itself
