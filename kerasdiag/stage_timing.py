@@ -39,12 +39,14 @@ class StageTime:
         wall_s: Seconds by the clock on the wall: for each image of a generator, for each batch of tf.data.
         cpu_s: Seconds of a core among them; None where that was not measured.
         threads: How many threads share the work, where it is more than the one that asks.
+        tuned: Whether tf.data chooses their number (``AUTOTUNE``).
     """
 
     name: str
     wall_s: float
     cpu_s: Optional[float] = None
     threads: int = 1
+    tuned: bool = field(default=False, metadata=profile_json.ADDED_LATER)
 
     @property
     def effective_s(self) -> float:

@@ -45,6 +45,23 @@ EXPLANATIONS = {
         "A little more, and the kernel kills it (memory.max) or slows it to a crawl (memory.high).",
         "Smaller shuffle buffers, fewer workers, no cache() in memory; or a higher limit.",
     ),
+    "stalled-by-memory": Explanation(
+        "The kernel counts the time in which a task could not go on because memory had to be freed first (pressure stall "
+        "information). It was a tenth of this run or more.",
+        "Every thread may be hit, also those that prepare batches; before that, files fall out of the page cache.",
+        "Smaller shuffle buffers, fewer workers, no cache() in memory; or a higher limit.",
+    ),
+    "stalled-by-disk": Explanation(
+        "The kernel counts the time in which a task could not go on because it waited for a disk (pressure stall "
+        "information). It was a tenth of this run or more, and the training waited for its data.",
+        "It may be another program's task where the container has no counter of its own.",
+        "`kerasdiag doctor --data DIR` measures the disk with your own files.",
+    ),
+    "stolen-cores": Explanation(
+        "A virtual machine sees how much of its CPU time its host gave to other machines. It was a tenth or more.",
+        "Whatever prepares batches gets that much less done, and no setting inside the machine helps.",
+        "A machine with cores of its own, a larger one, or another host: stop and start it, and profile again.",
+    ),
     "gpu-throttled": Explanation(
         "The driver held the clocks of a GPU down during the run, and gave the reasons: heat, power or an outside brake. "
         "A power limit alone is how a busy card works, and makes a note only.",

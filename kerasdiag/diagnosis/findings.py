@@ -8,6 +8,13 @@ from typing import Optional
 from kerasdiag.diagnosis.estimates import Estimate, share
 from kerasdiag.diagnosis.first_batch import first_batch_findings
 from kerasdiag.diagnosis.gpu_findings import gpu_shared, gpu_throttled
+from kerasdiag.diagnosis.machine_findings import (
+    memory_nearly_full,
+    stalled_by_disk,
+    stalled_by_memory,
+    stolen_cores,
+    throttled,
+)
 from kerasdiag.diagnosis.stages import slowest_stage
 from kerasdiag.diagnosis.step_findings import runs_eagerly, slowed_by_input
 from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS, PARTLY_INPUT_BOUND_FRACTION
@@ -21,8 +28,6 @@ CALLBACK_TAX_FRACTION = 0.05  # below it nobody would change a callback
 HIDDEN_WAIT_FRACTION = 0.05
 DRIFT_FRACTION = 0.10  # of the training time, from one epoch to the others
 DRIFT_EPOCH_S = 2.0  # a shorter epoch is over before anything can drift: one hiccup of the machine makes its share
-THROTTLED_FRACTION = 0.10  # of the periods of a quota
-MEMORY_FRACTION = 0.90  # of what the container may hold
 
 
 def run_findings(profile: RunProfile, estimates: Estimates) -> tuple[Finding, ...]:
@@ -160,43 +165,6 @@ def guilty_stage(profile: RunProfile, estimates: Estimates) -> Finding | None:
     return slowest_stage(profile) if wait is not None and wait.value >= PARTLY_INPUT_BOUND_FRACTION else None
 
 
-def throttled(profile: RunProfile, estimates: Estimates) -> Finding | None:
-    """A quota of the container that stopped the process while it trained."""
-    share = profile.machine.throttled_fraction if profile.machine is not None else None
-    if share is None or share <= THROTTLED_FRACTION:
-        return None
-    return Finding(
-        "throttled",
-        Severity.WARN,
-        f"The CPU quota of this container stopped the process in {share:.0%} of its periods while it trained.",
-        (Evidence("nr_throttled and nr_periods in cpu.stat of its cgroup", Provenance.MEASURED),),
-        Remedy(
-            "Raise the quota before any repair, and profile again; or ask for as many threads as it allows:",
-            ("docker run --cpus=N ...  # in Kubernetes: resources.limits.cpu",),
-        ),
-        {"throttled_fraction": share},
-    )
-
-
-def memory_nearly_full(profile: RunProfile, estimates: Estimates) -> Finding | None:
-    """A peak that leaves little of what the container may hold."""
-    machine = profile.machine
-    if machine is None or not machine.peak_memory_bytes or not machine.memory_limit_bytes:
-        return None
-    share = machine.peak_memory_bytes / machine.memory_limit_bytes
-    if share < MEMORY_FRACTION:
-        return None
-    return Finding(
-        "memory-nearly-full",
-        Severity.WARN,
-        f"The process held {machine.peak_memory_bytes / 2**30:.1f} of the {machine.memory_limit_bytes / 2**30:.1f} GiB that "
-        "its container may hold: a little more, and it is killed (memory.max), or slowed to a crawl (memory.high).",
-        (Evidence("the peak of the process and the limit of its cgroup", Provenance.MEASURED),),
-        Remedy("Smaller shuffle buffers and fewer workers hold fewer images; or raise the limit."),
-        {"peak_memory_bytes": machine.peak_memory_bytes, "memory_limit_bytes": machine.memory_limit_bytes},
-    )
-
-
 def _remarks(profile: RunProfile) -> Iterator[Finding]:
     unsure = {gpu.not_measured["visible"] for gpu in profile.gpus if "visible" in gpu.not_measured}
     for remark in (*profile.remarks, *sorted(unsure)):
@@ -214,7 +182,10 @@ RUN_FINDINGS: tuple[RunFinding, ...] = (
     runs_eagerly,
     guilty_stage,
     slowed_by_input,
+    stalled_by_disk,
+    stalled_by_memory,
     memory_nearly_full,
+    stolen_cores,
     gpu_throttled,
     gpu_shared,
     unequal_epochs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from kerasdiag import stage_timing as stage
@@ -12,6 +13,8 @@ from kerasdiag.stage_timing import InputStages, StageTime
 SHOWN = 3  # stages in a line
 # A reader whose processor time is less than half of it waits for the disk.
 WAITS_FOR_DISK = 0.5
+# What is known of a pipeline is worth a name and a remedy if it explains this share of what its batches were waited for.
+EXPLAINED = 0.5
 
 
 def slowest_stage(profile: RunProfile) -> Finding | None:
@@ -23,20 +26,41 @@ def slowest_stage(profile: RunProfile) -> Finding | None:
     total_s = sum(one.effective_s for one in stages.stages)
     if total_s <= 0:
         return None
+    if stages.unit == "batch" and total_s < EXPLAINED * (waited_s := _waited_for_a_batch(profile)):
+        return _unexplained(stages, total_s, waited_s)
     each = "an image" if stages.unit == "image" else "a batch"
     is_repaired = profile.training_input is not None and profile.training_input.repaired is not None
     left_out = " and ".join(stages.not_measured)
-    known = "a sample of its rows" if stages.source == "sampled rows" else stages.source
     return Finding(
         "slowest-stage",
         Severity.INFO,
         f"Of the {total_s * 1e3:.3g} ms that {each} takes{f' without {left_out}' if left_out else ''}, "
         f"{stages_in_words(stages)}.{_what_was_left_out(stages)}",
-        (Evidence(f"{known}, {stages.count} {stages.unit}{'s' if stages.count != 1 else ''}", Provenance.MEASURED),),
+        (_evidence(stages),),
         # What was left out may be the slowest; and nobody edits the pipeline of a dataset that autofix made.
         None if left_out or is_repaired else _remedy(stages, slowest, profile),
         {f"{name.replace(' ', '_')}_s": one.wall_s for name, one in zip(names_of(stages), stages.stages)},
     )
+
+
+def _waited_for_a_batch(profile: RunProfile) -> float:
+    steps = profile.steps.measured
+    return sum(steps.wait_s) / steps.num_steps if steps.num_steps else 0.0
+
+
+def _unexplained(stages: InputStages, total_s: float, waited_s: float) -> Finding:
+    return Finding(
+        "slowest-stage",
+        Severity.INFO,
+        f"Which stage is slow is not known: what tf.data's operations were seen to take is {total_s * 1e3:.3g} ms for a "
+        f"batch, and a batch was waited for for {waited_s * 1e3:.3g} ms.",
+        (_evidence(stages),),
+    )
+
+
+def _evidence(stages: InputStages) -> Evidence:
+    known = "a sample of its rows" if stages.source == "sampled rows" else stages.source
+    return Evidence(f"{known}, {stages.count} {stages.unit}{'s' if stages.count != 1 else ''}", Provenance.MEASURED)
 
 
 def stages_in_words(stages: InputStages, *, most: int = SHOWN) -> str:
@@ -91,8 +115,13 @@ def _remedy(stages: InputStages, slowest: StageTime, profile: RunProfile) -> Rem
     return None
 
 
+_PARALLEL_MAP = "dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)"
+_CACHE = Remedy(
+    "It runs in parallel already: do the part that is the same in every epoch once, and cache it before the random part:",
+    ("dataset = dataset.map(load).cache().map(augment, num_parallel_calls=tf.data.AUTOTUNE)",),
+)
 _SEQUENTIAL = {
-    "Map": ("Let it use all cores:", "dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)"),
+    "Map": ("Let it use all cores:", _PARALLEL_MAP),
     "Filter": ("Filter once, before the training, or after a parallel map.", ""),
     "FlatMap": ("Read several at a time:", "files.interleave(open_file, num_parallel_calls=tf.data.AUTOTUNE)"),
     "Interleave": ("Read several at a time:", "files.interleave(open_file, num_parallel_calls=tf.data.AUTOTUNE)"),
@@ -105,18 +134,12 @@ _SEQUENTIAL = {
 
 
 def _remedy_for_tf_data(slowest: StageTime, profile: RunProfile) -> Remedy | None:
-    text, code = _SEQUENTIAL.get(slowest.name, ("", ""))
-    if text:
-        return Remedy(text, (code,) if code else ())
-    if "Map" not in slowest.name:
-        return None
-    cores = profile.cores or 1
-    if slowest.threads < cores:
-        return Remedy(
-            f"It runs on {slowest.threads} of {cores} cores. Let tf.data choose:",
-            ("dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)",),
-        )
-    return Remedy(
-        "It has all cores already: do the part that is the same in every epoch once, and cache it before the random part:",
-        ("dataset = dataset.map(load).cache().map(augment, num_parallel_calls=tf.data.AUTOTUNE)",),
-    )
+    name = re.sub(r"V\d+$", "", slowest.name)  # of its kernel, in profiles of older versions
+    is_map = name in ("Map", "ParallelMap", "MapAndBatch")
+    if slowest.tuned or slowest.threads >= max(2, profile.cores or 1):
+        return _CACHE if is_map else None
+    if is_map and name != "Map":
+        known = f"It runs on {slowest.threads} of {profile.cores} cores. " if slowest.threads > 1 else ""
+        return Remedy(f"{known}Let tf.data choose how many calls run at once:", (_PARALLEL_MAP,))
+    text, code = _SEQUENTIAL.get(name, ("", ""))
+    return Remedy(text, (code,) if code else ()) if text else None

@@ -88,6 +88,7 @@ class FitMeasurement:
         self._remarks: list[str] = []
         self._counts_one_update_too_many = False
         self.recorder = StepRecorder(self._origin_s)
+        self._epoch_began = (0, 0.0)  # steps and seconds of asking for batches, of the epochs before
         self.probe: StepProbe | None = None
         self._gpu = GpuSampler(clock, keep_sampling=lambda: self.is_running)
         fit = find_fit_call(model)
@@ -96,7 +97,7 @@ class FitMeasurement:
         facts = self._collect_facts(model, params, fit.arguments if fit is not None else {})
         self._facts = dataclasses.replace(facts, attached=attached)
         self._window = WindowWatch()
-        self._blame = self._look_out_for_stages(fit, facts.training_input)
+        self._blame = self._look_out_for_stages(fit, facts)
         self._attach(model, fit)
         # Keras drops its callback container with the fit, however that ended; at the latest this
         # runs when the interpreter exits. It is how a Ctrl-C inside Keras' own code is noticed.
@@ -143,6 +144,10 @@ class FitMeasurement:
 
     def _end_steps(self) -> None:
         """No step follows the last one directly."""
+        steps, asked_s = self._epoch_began
+        if self.recorder.steps_seen > steps:
+            self._blame.end_epoch(self.recorder.steps_seen - steps, self.recorder.asked_s - asked_s)
+        self._epoch_began = (self.recorder.steps_seen, self.recorder.asked_s)
         if self.probe is not None and self.recorder in self.probe.recorders:
             self.probe.end_epoch()
         else:
@@ -163,7 +168,6 @@ class FitMeasurement:
             self._end_steps()
             self._stopped_early = self.probe is not None and bool(getattr(self.probe.model, "stop_training", False))
             self._machine = self._window.look()
-            self.look_at_input()
         if self._end_of_fit is not None:
             self._end_of_fit.detach()
         if self.probe is not None:
@@ -186,7 +190,15 @@ class FitMeasurement:
         """Read what the input tells of itself, which takes milliseconds."""
         if self.probe is not None:
             iterator = self.probe.pipeline()
-            self._guard("input_stages", lambda: self._blame.look(iterator))
+            self._guard("input_stages", lambda: self._blame.look(iterator, self._position_in_epoch))
+
+    @property
+    def _position_in_epoch(self) -> int:
+        return self.recorder.steps_seen - self._epoch_began[0]
+
+    def _look_when_due(self) -> None:
+        if self._blame.is_due(self._position_in_epoch) and self.has_time_for_a_verdict:
+            self.exclude(self.look_at_input)
 
     def _waits(self) -> bool:
         steps = self.recorder.step_times().measured
@@ -297,10 +309,12 @@ class FitMeasurement:
             self.note_not_measured("input_identity", f"{type(data).__name__} could not be described ({error})")
             return None
 
-    def _look_out_for_stages(self, fit: FitCall | None, identity: InputIdentity | None) -> StageBlame:
+    def _look_out_for_stages(self, fit: FitCall | None, facts: RunProfile) -> StageBlame:
+        identity = facts.training_input
         if fit is None or identity is None:
             return StageBlame(None, "", None)
-        return StageBlame(fit.arguments.get("x"), identity.kind, compat.queued_batches(fit))
+        queue = compat.queued_batches(fit)
+        return StageBlame(fit.arguments.get("x"), identity.kind, queue, facts.planned_steps_per_epoch)
 
     def _look_out_for_first_batch(self, model: Any, probe: StepProbe) -> None:
         """Find out what the model expects, now: JAX takes the variables out of it while it trains."""
@@ -337,6 +351,8 @@ class FitMeasurement:
         if self._wants_ceilings:
             probe.keep_a_batch()
         self._guard("first_batch", lambda: self._look_out_for_first_batch(model, probe))
+        if self._blame.can_look:
+            probe.on_step_end.append(self._look_when_due)
         if self._blame.has_queue:
             probe.before_pull.append(self._blame.count_queue)
         probe.callbacks.on_epoch_hook.append(self.recorder.epochs.add_callback)

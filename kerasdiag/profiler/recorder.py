@@ -57,6 +57,11 @@ class StepRecorder:
     """Collects the steps of one fit.
 
     All times are seconds on one monotonic clock of the caller.
+
+    Attributes:
+        steps_seen: Steps so far, those that were not measured too.
+        measured_steps: Those behind the warm-up.
+        asked_s: How long the measured ones have asked for their batches.
     """
 
     def __init__(self, origin_s: float, pull_overhead_s: float = 0.0) -> None:
@@ -71,6 +76,7 @@ class StepRecorder:
         self.pull_overhead_s = pull_overhead_s
         self.steps_seen = 0
         self.measured_steps = 0
+        self.asked_s = 0.0
         self.epoch = 0
         self._in_step_s = 0.0
         self.epochs = EpochRecorder()
@@ -100,6 +106,7 @@ class StepRecorder:
         warm_up = compiled or self.steps_seen < WARM_UP_STEPS
         self._open = _OpenStep(start_s, ready_s - start_s, end_s, hidden_wait_s, warm_up, compiled)
         if not warm_up:
+            self.asked_s += ready_s - start_s
             self._in_step_s += end_s - start_s
         self.epochs.begin_step(start_s)
         self.steps_seen += 1

@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from kerasdiag import input_identity as kinds
 from kerasdiag.profiler.input_stages import pipeline_model
+from kerasdiag.profiler.input_stages.epoch_readings import EpochReadings
 from kerasdiag.profiler.input_stages.prefix_timing import time_prefixes
 from kerasdiag.stage_timing import InputStages, time_generator
 
@@ -25,14 +26,16 @@ class StageBlame:
         data: What ``fit`` trained on.
         kind: Its kind.
         queue: Counts the batches that lie ready, None where there is no queue.
+        epoch_steps: Steps of an epoch as Keras has planned them; None where it does not know.
     """
 
-    def __init__(self, data: Any, kind: str, queue: Queue | None) -> None:
+    def __init__(self, data: Any, kind: str, queue: Queue | None, epoch_steps: int | None = None) -> None:
         self._data = _weak(data)
         self._kind = kind
         self._queue = queue
         self._depths = self._empties = self._pulls = 0
-        self._stages: InputStages | None = None
+        self._sample: InputStages | None = None
+        self._readings = EpochReadings(epoch_steps)
 
     @property
     def data(self) -> Any:
@@ -52,33 +55,48 @@ class StageBlame:
             self._depths += depth
             self._empties += not depth
 
-    def look(self, iterator: Any) -> str | None:
-        """Read what tf.data knows of a pipeline; takes a few milliseconds.
+    @property
+    def can_look(self) -> bool:
+        """Whether the input tells something while it runs."""
+        return self._kind == kinds.TF_DATA and pipeline_model.is_known()
+
+    def is_due(self, position: int) -> bool:
+        """Whether to look after this many steps of an epoch."""
+        return self._readings.is_due(position)
+
+    def look(self, iterator: Any, position: int) -> str | None:
+        """Read what tf.data knows of a pipeline, if it is the time for that; takes a few milliseconds.
 
         Args:
             iterator: What the training reads, or None.
+            position: How many steps of this epoch are over.
         """
-        if self._kind == kinds.TF_DATA and iterator is not None and pipeline_model.is_known():
-            self._stages = pipeline_model.read_model(iterator) or self._stages
+        if self.can_look and iterator is not None and (self.is_due(position) or self._readings.may_look(position)):
+            self._readings.note(pipeline_model.read_model(iterator), position)
         return None
+
+    def end_epoch(self, steps: int, waited_s: float) -> None:
+        """Note that an epoch is over, how many steps it had, and how long they have waited."""
+        self._readings.end_epoch(steps, waited_s)
 
     def conclude(self) -> str | None:
         """Take a sample of the input apart, once the training is over; return why that was not possible, or None."""
         data = self._data()
-        if data is None or self._stages is not None:
+        if data is None or self._readings.best is not None:
             return None
         if self._kind in (kinds.IMAGE_DATA_GENERATOR, kinds.TF_DATA):
             found = time_generator(data) if self._kind == kinds.IMAGE_DATA_GENERATOR else time_prefixes(data)
             if isinstance(found, str):
                 return found
-            self._stages = found
+            self._sample = found
         return None
 
     def stages(self) -> InputStages | None:
         """Return what is known so far."""
+        found = self._sample or self._readings.best
         if not self._pulls:
-            return self._stages
-        known = self._stages or InputStages("batch", "queue of the workers")
+            return found
+        known = found or InputStages("batch", "queue of the workers")
         return replace(
             known,
             queue_depth=round(self._depths / self._pulls, 3),

@@ -1,12 +1,18 @@
 """What tf.data itself knows of a running pipeline: how long each operation has worked.
 
 ``tf.data.experimental.get_model_proto`` (TensorFlow 2.17 and newer) reads the model that autotuning keeps, in
-milliseconds and without touching the pipeline.
+milliseconds and without touching the pipeline. Each of its nodes counts its own elements and the time it worked for
+them, since it was made: iterators that end are forgotten, and those of the next file or epoch begin at zero. So an
+operation's cost is its time for one element, times the elements of it that a batch needs.
 """
 
 from __future__ import annotations
 
+import re
 import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import zip_longest
 from typing import Any  # TensorFlow has no types
 
 from kerasdiag.stage_timing import InputStages, StageTime
@@ -14,6 +20,10 @@ from kerasdiag.stage_timing import InputStages, StageTime
 SOURCE = "tf.data model"
 # Nodes of the model that are no operation of anybody's.
 _PLUMBING = ("Root", "MaxIntraOpParallelism", "PrivateThreadPool", "Model", "Options", "AssertCardinality")
+# NodeClass of tensorflow/core/framework/model.proto: operations that read a dataset made for each of their inputs, and
+# those with threads of their own.
+_INTERLEAVES, _ASYNC_INTERLEAVES = 1, 2
+_ASYNC = (_ASYNC_INTERLEAVES, 4, 6)
 
 
 def is_known() -> bool:
@@ -29,8 +39,8 @@ def read_model(iterator: Any) -> InputStages | None:
         iterator: The iterator that the training reads.
 
     Returns:
-        Seconds for each batch that left the pipeline, or None where there is no model: autotuning is off, or nothing
-        has been read.
+        Seconds for each batch that leaves the pipeline, or None where the model does not tell: autotuning is off, nothing
+        has been read, or an operation has been made just now.
     """
     tensorflow = sys.modules["tensorflow"]
     try:
@@ -46,16 +56,105 @@ def stages_of(model: Any) -> InputStages | None:
     batches = 0 if root is None else int(root.num_elements)
     if not batches:
         return None
-    stages = []
-    for node in _downstream(model, model.output):
-        if node.name in _PLUMBING:
-            continue
-        threads = next((int(one.state_value) for one in node.parameters if one.name == "parallelism"), 1)
-        stages.append(StageTime(str(node.name), node.processing_time * 1e-9 / batches, None, max(1, threads)))
+    stages: list[StageTime] = []
+    if not _Walk(model, stages).along([root], needed=1.0, threads=1):
+        return None
     return InputStages("batch", SOURCE, tuple(stages), batches) if stages else None
 
 
-def _downstream(model: Any, key: int) -> list[Any]:
-    """Nodes below a key, sources first."""
-    node = model.nodes[key]
-    return [one for below in node.inputs for one in _downstream(model, below)] + [node]
+class _Walk:
+    """Goes from the batches that leave a pipeline to its sources.
+
+    Args:
+        model: The ModelProto.
+        stages: Where the operations are put, sources first.
+    """
+
+    def __init__(self, model: Any, stages: list[StageTime]) -> None:
+        self._model = model
+        self._stages = stages
+
+    def along(self, nodes: list[Any], needed: float, threads: int) -> bool:
+        """Price the same operation of one or several iterators, after all that it reads; return whether all is known.
+
+        Args:
+            nodes: Several below an interleave: each open file, say, has its own.
+            needed: How many elements of them all a batch needs.
+            threads: How many of the iterators are read at once.
+        """
+        node = nodes[0]
+        elements = sum(one.num_elements for one in nodes)
+        if not elements:
+            return False
+        seconds = sum(one.processing_time for one in nodes) * 1e-9 * needed / elements
+        if node.node_class in (_INTERLEAVES, _ASYNC_INTERLEAVES):
+            waited_s = self._below_interleave(nodes, needed, elements, threads)
+            if waited_s is None:
+                return False
+            threads = _threads_of_interleave(node, threads)
+            seconds = max(0.0, seconds - waited_s)
+        else:
+            # A concatenation reads one of its inputs after the other, whatever its ratio says.
+            below = needed * node.ratio if node.ratio and node.name != "Concatenate" else None
+            for inputs in zip_longest(*(self._inputs(one) for one in nodes)):
+                if not self._along_groups(inputs, below, needed / elements, threads):
+                    return False
+            threads = max(_parallelism(node), threads)
+        if node.name not in _PLUMBING:
+            tuned = any(one.name == "parallelism" and one.tunable for one in node.parameters)
+            self._stages.append(StageTime(operation_of(node.name), seconds, None, threads, tuned))
+        return True
+
+    def _below_interleave(self, nodes: list[Any], needed: float, elements: int, threads: int) -> float | None:
+        """Price what names the datasets to read, the first input, and the datasets that are open now, all others.
+
+        Returns:
+            Seconds among the interleave's own in which it waited for threads of theirs; None where something is not known.
+        """
+        inputs = [self._inputs(one) for one in nodes]
+        opened = [below for one in inputs for below in one[1:] if below.num_elements]
+        if not opened or not self._along_groups([one[0] for one in inputs if one], None, needed / elements, threads):
+            return None
+        first = len(self._stages)
+        if not self._along_groups(opened, needed, 0.0, _threads_of_interleave(nodes[0], threads)):
+            return None
+        is_waited_for = any(one.node_class in _ASYNC for one in opened)
+        return sum(one.wall_s for one in self._stages[first:]) if is_waited_for else 0.0
+
+    def _along_groups(self, nodes: Iterable[Any], needed: float | None, each: float, threads: int) -> bool:
+        """Go on along nodes that do not all have the same operation.
+
+        Args:
+            nodes: Inputs in the same place.
+            needed: How many of their elements a batch needs; None where only counting tells.
+            each: What one that they have delivered stands for, if so.
+            threads: See ``along``.
+        """
+        groups = defaultdict(list)
+        for one in nodes:
+            if one is not None:
+                groups[one.name].append(one)
+        counts = {name: sum(one.num_elements for one in group) for name, group in groups.items()}
+        in_all = sum(counts.values())
+        if not in_all:
+            return not groups
+        return all(
+            self.along(group, (each if needed is None else needed / in_all) * counts[name], threads)
+            for name, group in groups.items()
+        )
+
+    def _inputs(self, node: Any) -> list[Any]:
+        return [self._model.nodes[key] for key in node.inputs]
+
+
+def operation_of(name: str) -> str:
+    """Name of an operation without the version of its kernel: ``BatchV2`` is ``Batch``."""
+    return re.sub(r"V\d+$", "", name)
+
+
+def _threads_of_interleave(node: Any, threads: int) -> int:
+    return max(threads, _parallelism(node)) if node.node_class == _ASYNC_INTERLEAVES else threads
+
+
+def _parallelism(node: Any) -> int:
+    return max(1, next((int(one.state_value) for one in node.parameters if one.name == "parallelism"), 1))
