@@ -26,6 +26,7 @@ FUNCTION, STANDARDIZE, COLLATE = "preprocessing_function", "standardizing", "col
 
 MOST_ROWS = 64
 BUDGET_S = 0.5
+EXPLAINED_FRACTION = 0.5  # of a batch's wait; with less, something is slow that nobody has seen
 
 _AFFINE_PARAMETERS = ("theta", "tx", "ty", "shear", "zx", "zy")
 
@@ -75,6 +76,14 @@ class InputStages:
     queue_depth: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
     queue_empty_fraction: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
     not_measured: Mapping[str, str] = field(default_factory=dict, metadata=profile_json.ADDED_LATER)
+
+    def explain(self, waited_s: float) -> bool:
+        """Whether they take enough of what a batch was waited for to be to blame; a sample of images always does.
+
+        Args:
+            waited_s: Seconds that the training waited for a batch.
+        """
+        return self.unit == "image" or sum(one.effective_s for one in self.stages) >= EXPLAINED_FRACTION * waited_s
 
     @property
     def slowest(self) -> StageTime | None:

@@ -520,6 +520,24 @@ def test_what_was_measured_of_a_pipeline_decides_the_next_step(stage, said):
     assert said in " ".join((remedy.text, *remedy.code))
 
 
+def test_who_caches_is_not_told_to_cache():
+    """The form of the pipeline knows better."""
+    data = make_input("tf-data", pipeline=("TensorSlice", "ParallelMap", "Cache", "ParallelMap", "Batch", "Prefetch"))
+    stages = InputStages("batch", "tf.data model", (StageTime("ParallelMap", 0.8, None, 8, tuned=True),), 30)
+    step = diagnose(make_profile(0.1, 0.1, 60, training_input=data, input_stages=stages)).next_step
+    assert "comes after cache()" in step.text
+
+
+def test_what_was_not_timed_of_a_pipeline_is_told():
+    """Its blame holds: what was timed explains the wait."""
+    stages = InputStages(
+        "batch", "timed prefixes", (StageTime("Map", 0.1),), 3, not_measured={"Shuffle": "it takes too long"}
+    )
+    finding = found(diagnose(make_profile(0.1, 0.1, 60, input_stages=stages)), "slowest-stage")
+    assert "Map is 100%. Shuffle and what comes after it were not timed: it takes too long." in finding.message
+    assert finding.remedy is not None
+
+
 def test_what_is_no_map_is_not_told_to_cache():
     """Prefetch at the top only means that what lies below is slow."""
     stages = InputStages("batch", "tf.data model", (StageTime("Prefetch", 0.1),), 30)

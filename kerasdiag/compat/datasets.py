@@ -5,6 +5,18 @@ from __future__ import annotations
 import sys
 from typing import Any  # TensorFlow has no types
 
+# What gives every iterator the same and notes nothing.
+_SOURCES = {
+    "Csv",
+    "FixedLengthRecord",
+    "Load",
+    "Range",
+    "SparseTensorSlice",
+    "Tensor",
+    "TensorSlice",
+    "TextLine",
+    "TFRecord",
+}
 _PYTHON_CALLS = {"PyFunc", "EagerPyFunc", "PyFuncStateless"}
 
 
@@ -15,10 +27,17 @@ def operation_name(dataset: Any) -> str:
 
 def operations_of(dataset: Any) -> list[Any]:
     """Return the dataset and what it is made from, source first."""
-    chain = [dataset]
+    chain = [_without_adapter(dataset)]
     while getattr(chain[-1], "_input_dataset", None) is not None:
-        chain.append(chain[-1]._input_dataset)
+        chain.append(_without_adapter(chain[-1]._input_dataset))
     return chain[::-1]
+
+
+def _without_adapter(dataset: Any) -> Any:
+    """``tf.compat.v1.data`` wraps each operation."""
+    while type(dataset).__name__ == "DatasetV1Adapter":
+        dataset = dataset._dataset
+    return dataset
 
 
 def why_not_iterate(dataset: Any) -> str | None:
@@ -27,7 +46,12 @@ def why_not_iterate(dataset: Any) -> str | None:
     It would consume a Python generator, count the calls of a Python function, use up the seed of the next epoch's
     order, fill a cache, or move the state of a function.
     """
-    return next(filter(None, map(_objection, operations_of(dataset))), None)
+    chain = operations_of(dataset)
+    objection = next(filter(None, map(_objection, chain)), None)
+    source = operation_name(chain[0])
+    if objection is None and source not in _SOURCES:
+        return f"{source or type(chain[0]).__name__} is not known to give the same to another iterator"
+    return objection
 
 
 def _objection(dataset: Any) -> str | None:

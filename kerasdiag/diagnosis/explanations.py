@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kerasdiag.diagnosis.verdict import PARTLY_INPUT_BOUND_FRACTION
+from kerasdiag.stage_timing import EXPLAINED_FRACTION
 
 
 class Explanation(NamedTuple):
@@ -31,7 +32,9 @@ EXPLANATIONS = {
     # The training.
     "slowest-stage": Explanation(
         "The stages of the input (reading, decoding, warping, a map ...) were timed one by one, and this one takes most "
-        f"of the time. Told where the training waits for its data {PARTLY_INPUT_BOUND_FRACTION:.0%} of its time or more.",
+        f"of the time. Told where the training waits for its data {PARTLY_INPUT_BOUND_FRACTION:.0%} of its time or more. "
+        f"Where all of them explain less than {EXPLAINED_FRACTION:.0%} of that wait, none is blamed: look at what feeds them "
+        "(a Python generator, a disk), and at what else uses the cores.",
         "Making any other stage faster changes little.",
         "Follow the line below it. Where there is none, the next step of the panel (autofix) covers that stage.",
     ),

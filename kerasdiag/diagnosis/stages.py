@@ -13,8 +13,6 @@ from kerasdiag.stage_timing import InputStages, StageTime
 SHOWN = 3  # stages in a line
 # A reader whose processor time is less than half of it waits for the disk.
 WAITS_FOR_DISK = 0.5
-# What is known of a pipeline is worth a name and a remedy if it explains this share of what its batches were waited for.
-EXPLAINED = 0.5
 
 
 def slowest_stage(profile: RunProfile) -> Finding | None:
@@ -26,7 +24,8 @@ def slowest_stage(profile: RunProfile) -> Finding | None:
     total_s = sum(one.effective_s for one in stages.stages)
     if total_s <= 0:
         return None
-    if stages.unit == "batch" and total_s < EXPLAINED * (waited_s := _waited_for_a_batch(profile)):
+    waited_s = _waited_for_a_batch(profile)
+    if not stages.explain(waited_s):
         return _unexplained(stages, total_s, waited_s)
     each = "an image" if stages.unit == "image" else "a batch"
     is_repaired = profile.training_input is not None and profile.training_input.repaired is not None
@@ -37,8 +36,8 @@ def slowest_stage(profile: RunProfile) -> Finding | None:
         f"Of the {total_s * 1e3:.3g} ms that {each} takes{f' without {left_out}' if left_out else ''}, "
         f"{stages_in_words(stages)}.{_what_was_left_out(stages)}",
         (_evidence(stages),),
-        # What was left out may be the slowest; and nobody edits the pipeline of a dataset that autofix made.
-        None if left_out or is_repaired else _remedy(stages, slowest, profile),
+        # What was left out of an image may be the slowest; and nobody edits the dataset that autofix made.
+        None if (left_out and stages.unit == "image") or is_repaired else _remedy(stages, slowest, profile),
         {f"{name.replace(' ', '_')}_s": one.wall_s for name, one in zip(names_of(stages), stages.stages)},
     )
 
@@ -86,6 +85,10 @@ def names_of(stages: InputStages) -> list[str]:
 
 
 def _what_was_left_out(stages: InputStages) -> str:
+    if stages.unit == "batch":
+        return "".join(
+            f" {name} and what comes after it were not timed: {why}." for name, why in stages.not_measured.items()
+        )
     return "".join(
         f" {name} may take more than all of these, and was not timed: a call of it beside the training could change what "
         f"that draws ({why})."
@@ -137,9 +140,16 @@ def _remedy_for_tf_data(slowest: StageTime, profile: RunProfile) -> Remedy | Non
     name = re.sub(r"V\d+$", "", slowest.name)  # of its kernel, in profiles of older versions
     is_map = name in ("Map", "ParallelMap", "MapAndBatch")
     if slowest.tuned or slowest.threads >= max(2, profile.cores or 1):
-        return _CACHE if is_map else None
+        return _CACHE if is_map and not _caches(profile) else None
     if is_map and name != "Map":
         known = f"It runs on {slowest.threads} of {profile.cores} cores. " if slowest.threads > 1 else ""
         return Remedy(f"{known}Let tf.data choose how many calls run at once:", (_PARALLEL_MAP,))
     text, code = _SEQUENTIAL.get(name, ("", ""))
     return Remedy(text, (code,) if code else ()) if text else None
+
+
+def _caches(profile: RunProfile) -> bool:
+    """Whether the pipeline has a cache: the next step, from its form, knows what to do with that."""
+    stages = profile.input_stages.stages if profile.input_stages is not None else ()
+    form = profile.training_input.pipeline if profile.training_input is not None else ()
+    return any("Cache" in name for name in (*(one.name for one in stages), *(form or ())))

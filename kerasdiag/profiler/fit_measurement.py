@@ -88,7 +88,7 @@ class FitMeasurement:
         self._remarks: list[str] = []
         self._counts_one_update_too_many = False
         self.recorder = StepRecorder(self._origin_s)
-        self._epoch_began = (0, 0.0)  # steps and seconds of asking for batches, of the epochs before
+        self._epoch_began = (0, 0, 0.0)  # steps, measured steps, and their seconds of asking, of the epochs before
         self.probe: StepProbe | None = None
         self._gpu = GpuSampler(clock, keep_sampling=lambda: self.is_running)
         fit = find_fit_call(model)
@@ -144,10 +144,11 @@ class FitMeasurement:
 
     def _end_steps(self) -> None:
         """No step follows the last one directly."""
-        steps, asked_s = self._epoch_began
-        if self.recorder.steps_seen > steps:
-            self._blame.end_epoch(self.recorder.steps_seen - steps, self.recorder.asked_s - asked_s)
-        self._epoch_began = (self.recorder.steps_seen, self.recorder.asked_s)
+        seen, measured, asked_s = self._epoch_began
+        now = self._epoch_began = (self.recorder.steps_seen, self.recorder.measured_steps, self.recorder.asked_s)
+        if now[0] > seen:
+            each_s = (now[2] - asked_s) / max(1, now[1] - measured)
+            self._blame.end_epoch(now[0] - seen, each_s * (now[0] - seen))
         if self.probe is not None and self.recorder in self.probe.recorders:
             self.probe.end_epoch()
         else:
@@ -183,7 +184,9 @@ class FitMeasurement:
         if self.probe is not None:
             self.probe.forget_model()
         if take_input_apart and self._waits():
-            self._guard("input_stages", self._blame.conclude)
+            steps = self.recorder.step_times().measured
+            waited_s = sum(steps.wait_s) / steps.num_steps
+            self._guard("input_stages", lambda: self._blame.conclude(waited_s))
         self._blame.release()
 
     def look_at_input(self) -> None:

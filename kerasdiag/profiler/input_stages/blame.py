@@ -79,16 +79,24 @@ class StageBlame:
         """Note that an epoch is over, how many steps it had, and how long they have waited."""
         self._readings.end_epoch(steps, waited_s)
 
-    def conclude(self) -> str | None:
-        """Take a sample of the input apart, once the training is over; return why that was not possible, or None."""
-        data = self._data()
-        if data is None or self._readings.best is not None:
+    def conclude(self, waited_s: float) -> str | None:
+        """Take a sample of the input apart, once the training is over, unless what is known explains its wait.
+
+        Args:
+            waited_s: Seconds that the training waited for a batch.
+
+        Returns:
+            Why it was not possible, or None.
+        """
+        data, known = self._data(), self._readings.best
+        if data is None or (known is not None and known.explain(waited_s)):
             return None
         if self._kind in (kinds.IMAGE_DATA_GENERATOR, kinds.TF_DATA):
             found = time_generator(data) if self._kind == kinds.IMAGE_DATA_GENERATOR else time_prefixes(data)
             if isinstance(found, str):
-                return found
-            self._sample = found
+                return None if known is not None else found
+            if known is None or found.explain(waited_s):
+                self._sample = found
         return None
 
     def stages(self) -> InputStages | None:

@@ -23,7 +23,9 @@ _PLUMBING = ("Root", "MaxIntraOpParallelism", "PrivateThreadPool", "Model", "Opt
 # NodeClass of tensorflow/core/framework/model.proto: operations that read a dataset made for each of their inputs, and
 # those with threads of their own.
 _INTERLEAVES, _ASYNC_INTERLEAVES = 1, 2
-_ASYNC = (_ASYNC_INTERLEAVES, 4, 6)
+_UNKNOWN_RATIO, _ASYNC_UNKNOWN_RATIO = 5, 6
+_ASYNC = (_ASYNC_INTERLEAVES, 4, _ASYNC_UNKNOWN_RATIO)
+_READS_BACK = ("Cache", "Snapshot")  # from the second time on they need nobody
 
 
 def is_known() -> bool:
@@ -84,20 +86,21 @@ class _Walk:
         """
         node = nodes[0]
         elements = sum(one.num_elements for one in nodes)
-        if not elements:
+        if not elements or _has_lost_its_input(node):
             return False
         seconds = sum(one.processing_time for one in nodes) * 1e-9 * needed / elements
         if node.node_class in (_INTERLEAVES, _ASYNC_INTERLEAVES):
             waited_s = self._below_interleave(nodes, needed, elements, threads)
             if waited_s is None:
                 return False
-            threads = _threads_of_interleave(node, threads)
+            threads = max(threads, self._read_at_once(nodes))
             seconds = max(0.0, seconds - waited_s)
         else:
             # A concatenation reads one of its inputs after the other, whatever its ratio says.
             below = needed * node.ratio if node.ratio and node.name != "Concatenate" else None
             for inputs in zip_longest(*(self._inputs(one) for one in nodes)):
-                if not self._along_groups(inputs, below, needed / elements, threads):
+                known = self._along_groups(inputs, below, needed / elements, threads)
+                if not known and node.name != "Concatenate":  # whose first part may be over
                     return False
             threads = max(_parallelism(node), threads)
         if node.name not in _PLUMBING:
@@ -113,13 +116,21 @@ class _Walk:
         """
         inputs = [self._inputs(one) for one in nodes]
         opened = [below for one in inputs for below in one[1:] if below.num_elements]
-        if not opened or not self._along_groups([one[0] for one in inputs if one], None, needed / elements, threads):
+        if not opened:
             return None
+        # Where no more will be opened, what has named them is over.
+        self._along_groups([one[0] for one in inputs if one], None, needed / elements, threads)
         first = len(self._stages)
-        if not self._along_groups(opened, needed, 0.0, _threads_of_interleave(nodes[0], threads)):
+        if not self._along_groups(opened, needed, 0.0, max(threads, self._read_at_once(nodes))):
             return None
         is_waited_for = any(one.node_class in _ASYNC for one in opened)
         return sum(one.wall_s for one in self._stages[first:]) if is_waited_for else 0.0
+
+    def _read_at_once(self, nodes: list[Any]) -> int:
+        """How many datasets interleaves read at once: they may have more threads than datasets."""
+        if nodes[0].node_class != _ASYNC_INTERLEAVES:
+            return 1
+        return max(1, sum(min(_parallelism(one), len(one.inputs) - 1) for one in nodes))
 
     def _along_groups(self, nodes: Iterable[Any], needed: float | None, each: float, threads: int) -> bool:
         """Go on along nodes that do not all have the same operation.
@@ -138,10 +149,12 @@ class _Walk:
         in_all = sum(counts.values())
         if not in_all:
             return not groups
-        return all(
-            self.along(group, (each if needed is None else needed / in_all) * counts[name], threads)
-            for name, group in groups.items()
-        )
+        first = len(self._stages)
+        for name, group in groups.items():
+            if not self.along(group, (each if needed is None else needed / in_all) * counts[name], threads):
+                del self._stages[first:]
+                return False
+        return True
 
     def _inputs(self, node: Any) -> list[Any]:
         return [self._model.nodes[key] for key in node.inputs]
@@ -152,8 +165,10 @@ def operation_of(name: str) -> str:
     return re.sub(r"V\d+$", "", name)
 
 
-def _threads_of_interleave(node: Any, threads: int) -> int:
-    return max(threads, _parallelism(node)) if node.node_class == _ASYNC_INTERLEAVES else threads
+def _has_lost_its_input(node: Any) -> bool:
+    """Whether an operation has outlived what it read: the source has ended, and a shuffle, say, still has elements."""
+    is_source = not node.ratio and node.node_class not in (_UNKNOWN_RATIO, _ASYNC_UNKNOWN_RATIO)
+    return not node.inputs and not is_source and not any(one in node.name for one in _READS_BACK)
 
 
 def _parallelism(node: Any) -> int:

@@ -8,6 +8,7 @@ whose functions keep state.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any  # TensorFlow has no types
@@ -18,6 +19,9 @@ from kerasdiag.stage_timing import InputStages, StageTime
 SOURCE = "timed prefixes"
 BUDGET_S = 2.0
 MOST_ELEMENTS = 256
+# Asking for an element from Python costs 0.1 ms. What is faster than this is asked for a chunk at a time.
+SHORT_S = 0.001
+CHUNK = 64
 # What reads one element for each of its own, as long as it runs: what it leaves out or repeats changes the number of
 # elements, and not what one costs.
 _ONE_FOR_ONE = {
@@ -44,23 +48,26 @@ def time_prefixes(
     if isinstance(needed, str):
         return needed
     until_s = clock() + budget_s
+    price = _Price(clock)
     stages: list[StageTime] = []
     each_s = before_s = fill_s = 0.0
-    count = 0
+    count = 0.0
     for place, (one, elements) in enumerate(zip(chain, needed)):
         fill_s += each_s * _read_first(one)
         left_s = (until_s - clock()) / (len(chain) - place)
-        if fill_s > left_s and fill_s > 0.05:
-            break  # a shuffle's buffer, say: what lies before it is known, and it is what takes the time
-        share_s = max(0.05, left_s - fill_s)
-        each_s, count = _seconds_per_element(one, share_s, clock)
-        per_batch_s = each_s * elements
-        own_s = max(0.0, per_batch_s - before_s)
+        # Two iterators are filled; two elements are the least that is read.
+        if 2 * fill_s + 2 * before_s / elements > max(left_s, 0.05):
+            break  # What lies before is known, and it is what takes the time.
+        found = _seconds_per_element(one, max(0.05, left_s - 2 * fill_s), price, clock)
+        if found is None:
+            return "the dataset has not two batches"
+        each_s, count = found[0], found[1] / elements
+        own_s = max(0.0, each_s * elements - before_s)
         stages.append(StageTime(compat.operation_name(one), own_s, tuned=_is_tuned(one)))
-        before_s = max(before_s, per_batch_s)
-    if not count:
-        return "the dataset has not two batches"
-    return InputStages("batch", SOURCE, tuple(stages), count)
+        before_s = max(before_s, each_s * elements)
+    missed = [compat.operation_name(one) for one in chain[len(stages) :]]
+    why = "to fill its buffer, or to make two batches, takes longer than the time there is"
+    return InputStages("batch", SOURCE, tuple(stages), max(1, int(count)), not_measured=dict.fromkeys(missed[:1], why))
 
 
 def _needed_for_a_batch(chain: list[Any]) -> list[float] | str:
@@ -104,17 +111,46 @@ def _is_tuned(one: Any) -> bool:
     return calls is not None and int(calls) == -1  # tf.data.AUTOTUNE
 
 
-def _seconds_per_element(dataset: Any, share_s: float, clock: Callable[[], float]) -> tuple[float, int]:
-    """How long one element takes, and how many were read for that."""
+class _Price:
+    """What asking costs: a dataset that is always ready shows it."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        ready = sys.modules["tensorflow"].data.Dataset.range(10**9)
+        self.element_s, _ = _pace(iter(ready), 0.02, clock)
+        self.chunk_s, _ = _pace(iter(_in_chunks(ready)), 0.05, clock)
+
+
+def _seconds_per_element(
+    dataset: Any, share_s: float, price: _Price, clock: Callable[[], float]
+) -> tuple[float, int] | None:
+    """How long one element takes, and how many were read for that; None if there are not two."""
     iterator = iter(dataset)
-    next(iterator, None)  # opening files and filling buffers
+    each_s, count = _pace(iterator, min(share_s, 0.02), clock)
+    if not count:
+        return None
+    if each_s < SHORT_S:
+        chunk_s, chunks = _pace(iter(_in_chunks(dataset)), share_s, clock)
+        if chunks:
+            return max(0.0, chunk_s - price.chunk_s) / CHUNK, chunks * CHUNK
+    else:
+        more_s, more = _pace(iterator, share_s - count * each_s, clock, is_warm=True)
+        each_s, count = (count * each_s + more * more_s) / (count + more), count + more
+    return max(0.0, each_s - price.element_s), count
+
+
+def _pace(iterator: Any, share_s: float, clock: Callable[[], float], *, is_warm: bool = False) -> tuple[float, int]:
+    """Seconds for one of what an iterator gives, behind the first, and how many they were."""
+    if not is_warm:
+        next(iterator, None)  # opening files and filling buffers
     begin_s, count = clock(), 0
-    for _ in range(MOST_ELEMENTS):
-        try:
-            next(iterator)
-        except StopIteration:
-            break
+    while count < MOST_ELEMENTS and clock() - begin_s < share_s and next(iterator, None) is not None:
         count += 1
-        if clock() - begin_s > share_s:
-            break
-    return ((clock() - begin_s) / count, count) if count else (0.0, 0)
+    return ((clock() - begin_s) / count if count else 0.0), count
+
+
+def _in_chunks(dataset: Any) -> Any:
+    """Let every ``CHUNK``-th element through: the others are read without Python, whatever their shapes."""
+    is_last = sys.modules["tensorflow"].autograph.experimental.do_not_convert(
+        lambda number, _: number % CHUNK == CHUNK - 1
+    )
+    return dataset.enumerate().filter(is_last)
