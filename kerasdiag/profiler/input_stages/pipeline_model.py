@@ -84,10 +84,10 @@ class _Walk:
             needed: How many elements of them all a batch needs.
             threads: How many of the iterators are read at once.
         """
-        node = nodes[0]
-        elements = sum(one.num_elements for one in nodes)
-        if not elements or _has_lost_its_input(node):
+        nodes = [one for one in nodes if one.num_elements and not _has_lost_its_input(one)]
+        if not nodes:
             return False
+        node, elements = nodes[0], sum(one.num_elements for one in nodes)
         seconds = sum(one.processing_time for one in nodes) * 1e-9 * needed / elements
         if node.node_class in (_INTERLEAVES, _ASYNC_INTERLEAVES):
             waited_s = self._below_interleave(nodes, needed, elements, threads)
