@@ -213,17 +213,14 @@ def _hash_rows(data: Any) -> str | None:
 
 
 def _pipeline(data: Any) -> tuple[str, ...]:
-    """Follow ``_input_dataset`` from the last operation to the source. Private, hence guarded."""
+    """The operations from the source to the last one."""
     names: list[str] = []
-    node: Any = data
-    while node is not None and len(names) < 64:
+    for node in compat.operations_of(data)[-64:]:
         name = type(node).__name__.strip("_")
-        for suffix in ("V1Adapter", "V2", "Dataset"):
+        for suffix in ("V2", "Dataset"):
             name = name[: -len(suffix)] if name.endswith(suffix) and name != suffix else name
         if name != "Options":
             names.append(name)
-        node = getattr(node, "_input_dataset", None)
-    names.reverse()
     try:
         if names and not names[-1].startswith("Prefetch") and compat.adds_prefetch(data):
             names.append("Prefetch (added by tf.data)")

@@ -531,10 +531,13 @@ def test_who_caches_is_not_told_to_cache():
 def test_what_was_not_timed_of_a_pipeline_is_told():
     """Its blame holds: what was timed explains the wait."""
     stages = InputStages(
-        "batch", "timed prefixes", (StageTime("Map", 0.1),), 3, not_measured={"Shuffle": "it takes too long"}
+        "batch", "timed prefixes", (StageTime("Map", 0.1),), 3, not_measured={"what lies before Shuffle": "it was over"}
     )
     finding = found(diagnose(make_profile(0.1, 0.1, 60, input_stages=stages)), "slowest-stage")
-    assert "Map is 100%. Shuffle and what comes after it were not timed: it takes too long." in finding.message
+    assert (
+        "without what lies before Shuffle, Map is 100%. What lies before Shuffle was not timed: it was over."
+        in finding.message
+    )
     assert finding.remedy is not None
 
 

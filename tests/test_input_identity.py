@@ -115,6 +115,8 @@ def test_pipeline_of_a_dataset():
     assert sequential.pipeline[:3] == ("Range", "Map", "Batch")
     parallel = source.map(function, num_parallel_calls=tf.data.AUTOTUNE).batch(2).prefetch(1)
     assert identify_input(parallel).pipeline == ("Range", "ParallelMap", "Batch", "Prefetch")
+    old = tf.compat.v1.data.Dataset.range(10).map(function).batch(2)
+    assert identify_input(old).pipeline[:3] == ("Range", "Map", "Batch")
     generator = tf.data.Dataset.from_generator(lambda: iter([1]), output_signature=tf.TensorSpec((), tf.int32))
     assert "FlatMap" in identify_input(generator).pipeline
     assert identify_input(source.with_options(tf.data.Options())).pipeline[0] == "Range"

@@ -35,7 +35,7 @@ def operations_of(dataset: Any) -> list[Any]:
 
 def _without_adapter(dataset: Any) -> Any:
     """``tf.compat.v1.data`` wraps each operation."""
-    while type(dataset).__name__ == "DatasetV1Adapter":
+    while any(base.__name__ == "DatasetV1Adapter" for base in type(dataset).__mro__):
         dataset = dataset._dataset
     return dataset
 
@@ -51,7 +51,8 @@ def why_not_iterate(dataset: Any) -> str | None:
     source = operation_name(chain[0])
     if objection is None and source not in _SOURCES:
         return f"{source or type(chain[0]).__name__} is not known to give the same to another iterator"
-    return objection
+    names = getattr(chain[0], "_filenames", None)  # TFRecord and its like read a dataset of names
+    return objection or (why_not_iterate(names) if hasattr(names, "_variant_tensor") else None)
 
 
 def _objection(dataset: Any) -> str | None:

@@ -52,7 +52,7 @@ def _unexplained(stages: InputStages, total_s: float, waited_s: float) -> Findin
         "slowest-stage",
         Severity.INFO,
         f"Which stage is slow is not known: what tf.data's operations were seen to take is {total_s * 1e3:.3g} ms for a "
-        f"batch, and a batch was waited for for {waited_s * 1e3:.3g} ms.",
+        f"batch, and a batch was waited for for {waited_s * 1e3:.3g} ms.{_what_was_left_out(stages)}",
         (_evidence(stages),),
     )
 
@@ -87,7 +87,7 @@ def names_of(stages: InputStages) -> list[str]:
 def _what_was_left_out(stages: InputStages) -> str:
     if stages.unit == "batch":
         return "".join(
-            f" {name} and what comes after it were not timed: {why}." for name, why in stages.not_measured.items()
+            f" {name[0].upper()}{name[1:]} was not timed: {why}." for name, why in stages.not_measured.items()
         )
     return "".join(
         f" {name} may take more than all of these, and was not timed: a call of it beside the training could change what "

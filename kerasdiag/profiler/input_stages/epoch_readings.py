@@ -44,7 +44,7 @@ class EpochReadings:
 
     def note(self, reading: InputStages | None, position: int) -> None:
         """Keep a reading for this epoch, None where the model did not tell: an operation had just been made, say."""
-        if reading is not None and (self._reading is None or len(reading.stages) >= len(self._reading.stages)):
+        if reading is not None and (self._reading is None or _worth(reading) >= _worth(self._reading)):
             self._reading = reading
         if not self.is_due(position):
             return
@@ -79,3 +79,7 @@ class EpochReadings:
         if not self._forms:
             return self._reading
         return max(self._forms.values(), key=lambda one: one[0])[1]
+
+
+def _worth(reading: InputStages) -> tuple[bool, int]:
+    return not reading.not_measured, len(reading.stages)

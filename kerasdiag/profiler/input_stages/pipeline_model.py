@@ -59,9 +59,11 @@ def stages_of(model: Any) -> InputStages | None:
     if not batches:
         return None
     stages: list[StageTime] = []
-    if not _Walk(model, stages).along([root], needed=1.0, threads=1):
+    walk = _Walk(model, stages)
+    if not walk.along([root], needed=1.0, threads=1) or not stages:
         return None
-    return InputStages("batch", SOURCE, tuple(stages), batches) if stages else None
+    missed = {walk.incomplete: "it had delivered everything by then"} if walk.incomplete else {}
+    return InputStages("batch", SOURCE, tuple(stages), batches, not_measured=missed)
 
 
 class _Walk:
@@ -70,11 +72,15 @@ class _Walk:
     Args:
         model: The ModelProto.
         stages: Where the operations are put, sources first.
+
+    Attributes:
+        incomplete: What could not be priced because it had delivered everything, None if there is nothing.
     """
 
     def __init__(self, model: Any, stages: list[StageTime]) -> None:
         self._model = model
         self._stages = stages
+        self.incomplete: str | None = None
 
     def along(self, nodes: list[Any], needed: float, threads: int) -> bool:
         """Price the same operation of one or several iterators, after all that it reads; return whether all is known.
@@ -84,9 +90,12 @@ class _Walk:
             needed: How many elements of them all a batch needs.
             threads: How many of the iterators are read at once.
         """
-        nodes = [one for one in nodes if one.num_elements and not _has_lost_its_input(one)]
+        begun = [one for one in nodes if one.num_elements]
+        nodes = [one for one in begun if not _has_lost_its_input(one)] or begun
         if not nodes:
             return False
+        if _has_lost_its_input(nodes[0]):
+            self.incomplete = f"what lies before {operation_of(nodes[0].name)}"
         node, elements = nodes[0], sum(one.num_elements for one in nodes)
         seconds = sum(one.processing_time for one in nodes) * 1e-9 * needed / elements
         if node.node_class in (_INTERLEAVES, _ASYNC_INTERLEAVES):
@@ -96,11 +105,11 @@ class _Walk:
             threads = max(threads, self._read_at_once(nodes))
             seconds = max(0.0, seconds - waited_s)
         else:
-            # A concatenation reads one of its inputs after the other, whatever its ratio says.
-            below = needed * node.ratio if node.ratio and node.name != "Concatenate" else None
+            below = needed * node.ratio if node.ratio else None
             for inputs in zip_longest(*(self._inputs(one) for one in nodes)):
-                known = self._along_groups(inputs, below, needed / elements, threads)
-                if not known and node.name != "Concatenate":  # whose first part may be over
+                if node.name == "Concatenate":  # its first part may be over
+                    self._along_what_may_be_over(inputs, needed / elements, threads)
+                elif not self._along_groups(inputs, below, needed / elements, threads):
                     return False
             threads = max(_parallelism(node), threads)
         if node.name not in _PLUMBING:
@@ -119,12 +128,17 @@ class _Walk:
         if not opened:
             return None
         # Where no more will be opened, what has named them is over.
-        self._along_groups([one[0] for one in inputs if one], None, needed / elements, threads)
+        self._along_what_may_be_over([one[0] for one in inputs if one], needed / elements, threads)
         first = len(self._stages)
         if not self._along_groups(opened, needed, 0.0, max(threads, self._read_at_once(nodes))):
             return None
         is_waited_for = any(one.node_class in _ASYNC for one in opened)
         return sum(one.wall_s for one in self._stages[first:]) if is_waited_for else 0.0
+
+    def _along_what_may_be_over(self, nodes: Iterable[Any], each: float, threads: int) -> None:
+        incomplete = self.incomplete
+        self._along_groups(nodes, None, each, threads)
+        self.incomplete = incomplete
 
     def _read_at_once(self, nodes: list[Any]) -> int:
         """How many datasets interleaves read at once: they may have more threads than datasets."""

@@ -37,7 +37,7 @@ def time_prefixes(
 
     Args:
         dataset: What ``fit`` was given.
-        budget_s: Seconds that it may take.
+        budget_s: Seconds that it may take; two elements of the first slow operation are the least.
         clock: Seconds.
     """
     objection = compat.why_not_iterate(dataset)
@@ -65,8 +65,8 @@ def time_prefixes(
         own_s = max(0.0, each_s * elements - before_s)
         stages.append(StageTime(compat.operation_name(one), own_s, tuned=_is_tuned(one)))
         before_s = max(before_s, each_s * elements)
-    missed = [compat.operation_name(one) for one in chain[len(stages) :]]
-    why = "to fill its buffer, or to make two batches, takes longer than the time there is"
+    missed = [f"{compat.operation_name(one)} and what comes after it" for one in chain[len(stages) :]]
+    why = "to fill a buffer, or to make two batches, takes longer than the time there is"
     return InputStages("batch", SOURCE, tuple(stages), max(1, int(count)), not_measured=dict.fromkeys(missed[:1], why))
 
 
@@ -129,6 +129,7 @@ def _seconds_per_element(
     if not count:
         return None
     if each_s < SHORT_S:
+        del iterator  # with its buffers
         chunk_s, chunks = _pace(iter(_in_chunks(dataset)), share_s, clock)
         if chunks:
             return max(0.0, chunk_s - price.chunk_s) / CHUNK, chunks * CHUNK
