@@ -339,7 +339,7 @@ def test_files_are_read_again(lines):
 @pytest.mark.parametrize(
     ("kind", "batch_s"),
     [
-        ("repeat", 0.02), ("endless", 0.02), ("endless, then batch", 0.02), ("part of an endless one", 0.02),
+        ("repeat", 0.02), ("one, repeated", 0.02), ("endless", 0.02), ("endless, then batch", 0.02), ("part of an endless one", 0.02),
         ("take", 0.02), ("skip", 0.02), ("shard", 0.04), ("batches before", 0.005), ("unknown length", 0.02),
     ],
 )  # fmt: skip
@@ -353,6 +353,7 @@ def test_prefixes_count_what_a_batch_needs(kind, batch_s):
     stages = time_prefixes(
         {
             "repeat": lambda: slowly(numbers).batch(4).repeat(5),
+            "one, repeated": lambda: slowly(tf.data.Dataset.from_tensors(1).repeat(400)).batch(4),
             "endless": lambda: slowly(numbers).batch(4).repeat(),
             "endless, then batch": lambda: slowly(numbers).repeat().batch(4),
             "part of an endless one": lambda: slowly(numbers).repeat().take(300).batch(4),

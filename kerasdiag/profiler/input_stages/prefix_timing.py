@@ -59,9 +59,10 @@ def time_prefixes(
         if 2 * fill_s + 2 * before_s / elements > max(left_s, 0.05):
             break  # What lies before is known, and it is what takes the time.
         found = _seconds_per_element(one, max(0.05, left_s - 2 * fill_s), price, clock)
-        if found is None:
+        if found is None and place == len(chain) - 1:
             return "the dataset has not two batches"
-        each_s, count = found[0], found[1] / elements
+        each_s, read = found or (0.0, 1)  # one element, which is repeated or taken apart
+        count = read / elements
         own_s = max(0.0, each_s * elements - before_s)
         stages.append(StageTime(compat.operation_name(one), own_s, tuned=_is_tuned(one)))
         before_s = max(before_s, each_s * elements)
