@@ -29,6 +29,12 @@ pytestmark = [pytest.mark.keras, pytest.mark.timed]
 needs_model = pytest.mark.skipif(not is_known(), reason="is of Keras 3 only: TensorFlow 2.17 and newer tell")
 
 
+@pytest.fixture(autouse=True)
+def _no_global_seed():
+    """With one that an earlier test has set, a shuffle's order is not ours to use up."""
+    tf.random.set_seed(None)
+
+
 def heavy(number):
     """Some milliseconds of a core, without Python."""
     matrix = tf.fill([220, 220], tf.cast(number, tf.float32))
