@@ -214,13 +214,8 @@ def _hash_rows(data: Any) -> str | None:
 
 def _pipeline(data: Any) -> tuple[str, ...]:
     """The operations from the source to the last one."""
-    names: list[str] = []
-    for node in compat.operations_of(data)[-64:]:
-        name = type(node).__name__.strip("_")
-        for suffix in ("V2", "Dataset"):
-            name = name[: -len(suffix)] if name.endswith(suffix) and name != suffix else name
-        if name != "Options":
-            names.append(name)
+    names = [compat.operation_name(one) or type(one).__name__ for one in compat.operations_of(data)[-64:]]
+    names = [name for name in names if name != "Options"]
     try:
         if names and not names[-1].startswith("Prefetch") and compat.adds_prefetch(data):
             names.append("Prefetch (added by tf.data)")

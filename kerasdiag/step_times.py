@@ -96,6 +96,11 @@ class StepTimes(_Columns):
         """Number of steps in all rows."""
         return sum(self.steps)
 
+    @property
+    def mean_wait_s(self) -> float:
+        """Seconds that a step waited for its batch, on average; 0 without steps."""
+        return sum(self.wait_s) / self.num_steps if self.steps else 0.0
+
 
 @dataclass(frozen=True, repr=False)
 class EpochTimes(_Columns):

@@ -24,7 +24,7 @@ def slowest_stage(profile: RunProfile) -> Finding | None:
     total_s = sum(one.effective_s for one in stages.stages)
     if total_s <= 0:
         return None
-    waited_s = _waited_for_a_batch(profile)
+    waited_s = profile.steps.measured.mean_wait_s
     if not stages.explain(waited_s):
         return _unexplained(stages, total_s, waited_s)
     each = "an image" if stages.unit == "image" else "a batch"
@@ -40,11 +40,6 @@ def slowest_stage(profile: RunProfile) -> Finding | None:
         None if (left_out and stages.unit == "image") or is_repaired else _remedy(stages, slowest, profile),
         {f"{name.replace(' ', '_')}_s": one.wall_s for name, one in zip(names_of(stages), stages.stages)},
     )
-
-
-def _waited_for_a_batch(profile: RunProfile) -> float:
-    steps = profile.steps.measured
-    return sum(steps.wait_s) / steps.num_steps if steps.num_steps else 0.0
 
 
 def _unexplained(stages: InputStages, total_s: float, waited_s: float) -> Finding:

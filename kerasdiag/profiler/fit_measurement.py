@@ -184,8 +184,7 @@ class FitMeasurement:
         if self.probe is not None:
             self.probe.forget_model()
         if take_input_apart and self._waits():
-            steps = self.recorder.step_times().measured
-            waited_s = sum(steps.wait_s) / steps.num_steps
+            waited_s = self.recorder.step_times().measured.mean_wait_s
             self._guard("input_stages", lambda: self._blame.conclude(waited_s))
         self._blame.release()
 

@@ -206,6 +206,20 @@ def test_the_epochs_that_wait_longest_together_have_the_stage_to_blame():
 
 
 @needs_model
+@pytest.mark.parametrize("epoch_steps", [None, 1000])
+def test_who_has_no_model_is_not_asked_after_every_step(epoch_steps):
+    """On JAX the iterator is not at hand, and a strategy's has no model: a few tries, and the training goes on alone."""
+    blame = StageBlame(tf.data.Dataset.range(4), "tf-data", None, epoch_steps)
+    asked = 0
+    for position in range(1, 1000):
+        if blame.is_due(position):
+            asked += 1
+            blame.look(None, position)
+    assert 0 < asked <= 100
+    assert blame.stages() is None
+
+
+@needs_model
 def test_no_model_is_no_answer():
     """Autotuning is off, or nothing was read."""
     options = tf.data.Options()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from keras_api import BACKEND, IS_KERAS_2, keras
 from packaging.version import Version
@@ -49,11 +50,16 @@ def test_strategies_whose_steps_run_elsewhere(strategy, measured):
 
 @pytest.mark.skipif(IS_KERAS_2, reason="is of Keras 3 only")
 def test_steps_that_keras_times_itself():
-    """steps_per_execution="auto" would choose by our times; a real fit says so, and trains as without the profiler."""
+    """steps_per_execution="auto" would choose by our times; the fit is left alone and says why."""
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse", jit_compile=False)
     model.autotune_steps_per_execution = True
     assert 'steps_per_execution="auto"' in compat.step_access(model)
+    profiler = BottleneckProfiler(report=None)
+    model.fit(np.zeros((40, 8)), np.zeros((40, 1)), batch_size=4, verbose=0, callbacks=[profiler])
+    assert profiler.diagnosis.verdict == "unknown"
+    assert 'steps_per_execution="auto"' in profiler.diagnosis.statement
+    assert int(model.optimizer.iterations) == 10
 
 
 @pytest.mark.backends

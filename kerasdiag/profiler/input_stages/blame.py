@@ -71,8 +71,9 @@ class StageBlame:
             iterator: What the training reads, or None.
             position: How many steps of this epoch are over.
         """
-        if self.can_look and iterator is not None and (self.is_due(position) or self._readings.may_look(position)):
-            self._readings.note(pipeline_model.read_model(iterator), position)
+        if self.can_look and (self.is_due(position) or self._readings.may_look(position)):
+            reading = pipeline_model.read_model(iterator) if iterator is not None else None
+            self._readings.note(reading, position)
         return None
 
     def end_epoch(self, steps: int, waited_s: float) -> None:
