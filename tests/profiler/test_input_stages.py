@@ -160,13 +160,13 @@ def test_a_fit_reads_the_model_before_its_input_ends(kind, epochs):
 @needs_model
 def test_a_source_that_a_shuffle_has_swallowed_is_still_to_blame():
     """The loading has ended by half-time, and its work is what was waited for: it is read before."""
-    data = tf.data.Dataset.range(320).map(sleep_in).shuffle(200).map(lambda n: (tf.fill([8], 0.5), tf.zeros([1])))
+    data = tf.data.Dataset.range(200).map(sleep_in).shuffle(150).map(lambda n: (tf.fill([8], 0.5), tf.zeros([1])))
     profiler = BottleneckProfiler(report=None)
     make_scripted_model(0.002).fit(data.batch(4), epochs=2, verbose=0, callbacks=[profiler])
     assert profiler.profile.input_stages.slowest.name == "Map"
     assert takes_what_it_sleeps(profiler.profile.input_stages.slowest)
     iterator = iter(data.batch(4))
-    for _ in range(70):
+    for _ in range(40):
         next(iterator)
     assert list(read_model(iterator).not_measured) == ["what lies before Shuffle"]
 
@@ -411,12 +411,13 @@ def test_prefixes_keep_their_budget(kind):
 
 def test_prefixes_do_not_count_what_asking_costs():
     """An element that Python asks for costs 0.1 ms, those of a batch a hundredth of that: the source is not to blame."""
-    slices = tf.data.Dataset.from_tensor_slices(np.zeros((20_000, 28, 28), "float32"))
+    columns = {name: np.zeros((20_000, 8), "float32") for name in "abcdefgh"}
+    slices = tf.data.Dataset.from_tensor_slices(columns)
     data = slices.shuffle(10_000).apply(testing.sleep(200)).batch(128).prefetch(1)
     stages = time_prefixes(data)
     assert [one.name for one in stages.stages][:3] == ["TensorSlice", "Shuffle", "Sleep"]
     assert stages.slowest.name == "Sleep"
-    assert stages.stages[0].wall_s < 0.2 * stages.slowest.wall_s
+    assert stages.stages[0].wall_s < 0.1 * stages.slowest.wall_s
     iterator = iter(data)
     next(iterator)
     begin = time.perf_counter()
