@@ -143,16 +143,74 @@ def test_workers_that_share_the_cores_make_a_verdict_less_sure():
 
 
 def test_every_number_has_its_interval():
-    """Shares and means of the steps, each within its own interval."""
+    """Shares and means of the steps, each within its own interval; what steps are of the fit is no sample."""
     diagnosis = diagnose(profile_with(0.3, noise=0.3, callbacks=0.1, launch=0.02))
-    assert set(diagnosis.estimates) == {
+    estimates = dict(diagnosis.estimates)
+    assert estimates.pop("steps_fraction").interval is None
+    assert set(estimates) == {
         "data_wait_fraction", "hidden_wait_fraction", "callback_fraction", "launch_fraction", "waited_fraction",
         "mean_step_s", "mean_wait_s", "mean_callbacks_s",
     }  # fmt: skip
-    for name, estimate in diagnosis.estimates.items():
+    for name, estimate in estimates.items():
         low, high = estimate.interval
         assert low <= estimate.value <= high, name
     assert diagnosis.estimates["data_wait_fraction"].value == diagnosis.data_wait_fraction
+
+
+def between_epochs(profile, fraction, callbacks=0.0):
+    """The same profile with so much of its training time between epochs, of that so much in callbacks."""
+    steps_s = sum(profile.steps.period_s) - sum(
+        period for period, compiled in zip(profile.steps.period_s, profile.steps.compiled) if compiled
+    )
+    boundary_s = steps_s * fraction / (1 - fraction)
+    epochs = make_epochs(profile.steps, boundary_s=boundary_s, callbacks_s=(boundary_s * callbacks,))
+    return dataclasses.replace(profile, epochs=epochs, compile_s=0.0)
+
+
+# Time between epochs, and callbacks of it: the shares of the steps are then others than those of the training.
+@pytest.mark.parametrize(
+    ("wait", "launch", "between", "callbacks", "verdict"),
+    [
+        (0.3, 0.0, 0.5, 1.0, "callback-bound"),  # 15 % against 50 %
+        (0.8, 0.0, 0.5, 1.0, "mixed"),  # 40 % against 50 %
+        (0.0, 0.25, 0.9, 1.0, "callback-bound"),
+        (0.5, 0.25, 0.5, 0.0, "input-bound"),
+        (0.5, 0.0, 0.5, 0.0, "input-bound"),  # one cause alone is judged by the steps, as XProf does
+        (0.3, 0.3, 0.5, 0.0, "mixed"),  # neither is a fifth of the training, both are of its steps
+    ],
+)
+def test_causes_are_compared_on_one_base(wait, launch, between, callbacks, verdict):
+    """Each as a share of the whole training, and together they are at most all of it."""
+    diagnosis = diagnose(between_epochs(profile_with(wait, launch=launch), between, callbacks))
+    assert diagnosis.verdict == verdict
+    said = [
+        float(number)
+        for number in re.findall(r"([\d.]+) % of the training time|([\d.]+) % went", diagnosis.statement)
+        for number in number
+        if number
+    ]
+    assert sum(said) <= 100
+
+
+def test_the_speedup_of_the_whole_training_is_said():
+    """Half of the time lies between epochs: waiting for 80 % of the steps is five times for them, 1.67 for all."""
+    diagnosis = diagnose(between_epochs(profile_with(0.8), 0.5))
+    assert diagnosis.speedup_if_fixed == pytest.approx(5)
+    assert diagnosis.training_speedup_if_fixed == pytest.approx(1 / (1 - 0.4))
+    assert "80.0 % of the time of its steps" in diagnosis.statement
+    assert diagnosis.statement.endswith("its steps up to 5.00 times faster and the whole training up to 1.67 times.")
+    alone = diagnose(profile_with(0.8))
+    assert alone.training_speedup_if_fixed == pytest.approx(5)
+    assert "80.0 % of the training time" in alone.statement
+
+
+@pytest.mark.parametrize(("verdict", "wait", "utilization"), [("input-bound", 0.21, 10), ("compute-bound", 0.049, 99)])
+def test_a_gpu_does_not_settle_what_the_interval_leaves_open(verdict, wait, utilization):
+    """It agrees with the verdict on the other side of the threshold just as well."""
+    diagnosis = diagnose(profile_with(wait, 60, noise=0.3, gpus=(make_gpu(utilization),)))
+    assert (diagnosis.verdict, diagnosis.is_clear) == (verdict, False)
+    assert "agrees" in " ".join(diagnosis.confidence.reasons)
+    assert str(diagnosis.confidence.level) == "medium"
 
 
 def test_the_callbacks_come_first_and_the_input_may_come_next():
@@ -386,6 +444,21 @@ def test_a_speedup_that_is_more_than_the_waiting_has_its_reason():
     assert finding.numbers == pytest.approx({"step_beside_input_s": 0.0089, "step_alone_s": 0.0041})
 
 
+def test_a_fast_input_is_not_blamed_for_a_slow_step():
+    """A batch in 0.17 ms cannot have cost the step 1.1 ms: neither the speed-up nor a finding says so."""
+    steps = {"wait_s": 0.0004, "step_s": 0.0054, "count": 200}
+    alone = {"step_s": 0.0041, "loop_s": 0.0002, "steps": 300}
+    fast = diagnose(make_profile(**steps, ceilings=Ceilings(input_s=0.00017, **alone)))
+    assert fast.speedup_if_fixed == pytest.approx(5.8 / (5.8 - 0.4 - 2 * 0.17), abs=0.01)
+    assert found(fast, "slowed-by-input") is None
+    assert "5.4 ms in the training and 4.3 ms alone" in found(fast, "slowed-by-others").message
+    slow = diagnose(make_profile(**steps, ceilings=Ceilings(input_s=0.005, **alone)))
+    assert slow.speedup_if_fixed == pytest.approx(5.8 / 4.3, abs=0.01)
+    assert found(slow, "slowed-by-others") is None
+    unknown = diagnose(make_profile(**steps, ceilings=Ceilings(**alone)))
+    assert unknown.speedup_if_fixed == slow.speedup_if_fixed
+
+
 @pytest.mark.parametrize(
     ("profile", "is_found"),
     [
@@ -520,6 +593,23 @@ def test_what_was_measured_of_a_pipeline_decides_the_next_step(stage, said):
     assert said in " ".join((remedy.text, *remedy.code))
 
 
+@pytest.mark.parametrize(
+    ("facts", "verdict", "said"),
+    [
+        ({"wait": 0.1, "callbacks": 0.4}, "callback-bound", "callback"),
+        ({"wait": 0.1, "launch": 0.4}, "launch-bound", "steps_per_execution"),
+        ({"wait": 0.4, "callbacks": 0.4}, "mixed", "num_parallel_calls"),
+    ],
+)
+def test_a_slow_stage_is_not_the_next_step_where_something_else_takes_more(facts, verdict, said):
+    """It is a note then."""
+    stages = InputStages("batch", "tf.data model", (StageTime("Map", 0.1),), 30)
+    data = make_input("tf-data", pipeline=("TensorSlice", "Map", "Batch"))
+    diagnosis = diagnose(profile_with(**facts, training_input=data, input_stages=stages))
+    assert diagnosis.verdict == verdict
+    assert said in " ".join((diagnosis.next_step.text, *diagnosis.next_step.code))
+
+
 def test_who_caches_is_not_told_to_cache():
     """The form of the pipeline knows better."""
     data = make_input("tf-data", pipeline=("TensorSlice", "ParallelMap", "Cache", "ParallelMap", "Batch", "Prefetch"))
@@ -577,9 +667,13 @@ def test_what_the_machine_did_to_a_run_is_told(code, machine, wait_s):
 
 
 def test_a_disk_that_nobody_waits_for_is_not_told():
-    """Checkpoints, or another program."""
+    """Checkpoints, or another program; reading that takes a hundredth of what explains the wait, too."""
     machine = MachineWindow(10.0, stalled_fractions={"io": 0.5})
     assert "stalled-by-disk" not in codes(make_profile(0.0, 0.1, 60, machine=machine))
+    for reading_s, wait_s, is_told in ((0.0001, 0.1, False), (0.004, 0.1, True), (0.0001, 0.5, True)):
+        stages = InputStages("image", "sampled rows", (StageTime("reading", reading_s), StageTime("affine", 0.006)), 64)
+        profile = make_profile(wait_s, 0.1, 60, machine=machine, input_stages=stages)
+        assert ("stalled-by-disk" in codes(profile)) is is_told
 
 
 @pytest.mark.parametrize("repaired", ["none", "disk", "memory"])

@@ -35,7 +35,7 @@ _ONE = "and neither callbacks nor the start of steps takes a fifth"
 
 ADVICE = {
     Verdict.INPUT_BOUND: Advice(
-        f"{INPUT_BOUND_FRACTION:.0%} of the training time or more is visible data wait, {_ONE}",
+        f"{INPUT_BOUND_FRACTION:.0%} of the time of the steps or more is visible data wait, {_ONE}",
         "The device stands still because the next batch is not there. A faster GPU changes nothing; a faster input makes "
         "the training up to 1 / (1 - share) times as fast.",
         "Follow the panel's Next: autofix for ImageDataGenerator, workers for a PyDataset or Sequence, the named "
@@ -76,7 +76,7 @@ ADVICE = {
         "not count.",
     ),
     Verdict.MIXED: Advice(
-        "two or more of data wait, callbacks and the start of steps take a fifth each",
+        "two or more of data wait, callbacks and the start of steps take a fifth of the training time each",
         "No single repair helps much: what is left of the other keeps the training slow.",
         "Mend the wait first if there is one (Next says how), profile again, then the other.",
         "With few steps one slow callback weighs much: train for some hundred steps.",

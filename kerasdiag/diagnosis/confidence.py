@@ -80,7 +80,9 @@ def confidence_in(
             "its workers share cores and interpreter with the training, so the wait may be more than was seen"
         )
         steps -= 1
-    return Confidence(tuple(Level)[min(2, max(0, steps))], tuple(reasons))
+    # A GPU that is idle or busy agrees with the verdict on the other side of the threshold, too.
+    most = 2 if is_clear else 1
+    return Confidence(tuple(Level)[min(most, max(0, steps))], tuple(reasons))
 
 
 def _gpu_agrees(verdict: Verdict, utilization_percent: float | None) -> bool | None:

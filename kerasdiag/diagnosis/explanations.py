@@ -104,6 +104,13 @@ EXPLANATIONS = {
         "itself.",
         "Nothing by itself; trust a second profile after the repair more than the estimate before it.",
     ),
+    "slowed-by-others": Explanation(
+        "The step alone is clearly faster than in the training, and the input without the model is much too fast to be the "
+        "reason.",
+        "No repair of the input brings that time back, so the speed-up does not count it.",
+        "Other programs on the machine, threads of the training itself, a processor that was hot: profile again when "
+        "nothing else runs.",
+    ),
     "runs-eagerly": Explanation(
         "The model runs eagerly: Python starts the operations of each step one by one instead of running a graph.",
         "Small models become several times as slow, and the slow step may hide a wait for data.",

@@ -16,7 +16,7 @@ from kerasdiag.diagnosis.machine_findings import (
     throttled,
 )
 from kerasdiag.diagnosis.stages import slowest_stage
-from kerasdiag.diagnosis.step_findings import runs_eagerly, slowed_by_input
+from kerasdiag.diagnosis.step_findings import runs_eagerly, slowed_by_input, slowed_by_others
 from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS, PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.profile import RunProfile
@@ -182,6 +182,7 @@ RUN_FINDINGS: tuple[RunFinding, ...] = (
     runs_eagerly,
     guilty_stage,
     slowed_by_input,
+    slowed_by_others,
     stalled_by_disk,
     stalled_by_memory,
     memory_nearly_full,

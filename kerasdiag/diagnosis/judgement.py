@@ -11,12 +11,13 @@ from kerasdiag.diagnosis.confidence import Confidence, confidence_in
 from kerasdiag.diagnosis.estimates import Estimate, Ratios
 from kerasdiag.diagnosis.findings import run_findings
 from kerasdiag.diagnosis.gpu_share import gpu_utilization
+from kerasdiag.diagnosis.speedup import speedup_of_steps, speedup_of_training
 from kerasdiag.diagnosis.statement import state
 from kerasdiag.diagnosis.time_spent import TimeSpent, time_spent
 from kerasdiag.diagnosis.verdict import MIN_MEASURED_STEPS, Shares, Verdict, judge
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.input_identity import TF_DATA
-from kerasdiag.next_step import next_step
+from kerasdiag.next_step import advise_callbacks, next_step
 from kerasdiag.profile import RunProfile
 from kerasdiag.step_times import StepTimes
 
@@ -28,12 +29,14 @@ class Diagnosis:
     Attributes:
         verdict: What limits the training.
         statement: Verdict, number, therefore: one sentence.
-        data_wait_fraction: Share of the training time that was visible data wait (0-1); None
+        data_wait_fraction: Share of the time of the training steps that was visible data wait (0-1); None
             when it was not measured.
         data_wait_interval: Its 95 % interval (low, high), or None.
-        speedup_if_fixed: How many times faster the training runs if no batch is waited for: by the ceiling of the
-            step where that was measured, else ``1 / (1 - data_wait_fraction)``.
-        accelerator_utilization: Share of the training time in which the model computes, by its own ceiling (0-1);
+        speedup_if_fixed: How many times faster the training steps run if no batch is waited for: by the ceilings
+            where they were measured, else ``1 / (1 - data_wait_fraction)``.
+        training_speedup_if_fixed: How many times faster the training runs then, with what lies between its epochs;
+            validation and compiling are not counted.
+        accelerator_utilization: Share of the time of the steps in which the model computes, by its own ceiling (0-1);
             None where that was not measured. MLPerf Storage calls it AU.
         measured_steps: Steps the numbers come from.
         mean_step_s: Mean step period in seconds, wait and callbacks included.
@@ -45,8 +48,9 @@ class Diagnosis:
         profile: What was judged.
         confidence: How sure the verdict is, and why.
         is_clear: Whether both ends of each interval that the verdict follows from (wait, callbacks, launch) give it.
-        estimates: Numbers with their 95 % intervals, by name: ``data_wait_fraction``, ``hidden_wait_fraction``,
-            ``callback_fraction`` and ``launch_fraction`` (shares of the training time, 0-1), ``waited_fraction`` (share
+        estimates: Numbers with their 95 % intervals, by name: ``data_wait_fraction``, ``hidden_wait_fraction`` and
+            ``launch_fraction`` (shares of the time of the steps, 0-1), ``callback_fraction`` and ``steps_fraction``
+            (shares of the training time: callbacks, those between epochs too, and steps), ``waited_fraction`` (share
             of the batches that were waited for, 0-1), ``mean_step_s``, ``mean_wait_s``, ``mean_callbacks_s`` (seconds
             of a step; the callbacks between epochs are not in it). Those that were measured.
         time_spent: Where the time of the whole fit went, or None.
@@ -68,6 +72,7 @@ class Diagnosis:
     confidence: Confidence
     is_clear: bool = False
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    training_speedup_if_fixed: float | None = None
     time_spent: TimeSpent | None = None
 
     @property
@@ -85,6 +90,7 @@ class Diagnosis:
             "data_wait_fraction": self.data_wait_fraction,
             "data_wait_interval": list(interval) if interval else None,
             "speedup_if_fixed": self.speedup_if_fixed,
+            "training_speedup_if_fixed": self.training_speedup_if_fixed,
             "accelerator_utilization": self.accelerator_utilization,
             "measured_steps": self.measured_steps,
             "mean_step_s": self.mean_step_s,
@@ -113,7 +119,10 @@ def diagnose(profile: RunProfile) -> Diagnosis:
     shares = _shares(estimates)
     verdict = reason.verdict if reason else judge(shares)
     is_clear = reason is None and interval is not None and _is_clear(verdict, shares, estimates)
-    speedup = _speedup(profile, estimates)
+    speedup = speedup_of_steps(profile, estimates)
+    of_training = None if speedup is None else speedup_of_training(speedup, estimates)
+    # Of several causes the one that brings more goes first.
+    brings = of_training if verdict is Verdict.MIXED else speedup
     utilization, gpu_reason = gpu_utilization(profile)
     statement = state(verdict, reason.text if reason else "", estimates, profile, speedup)
     return Diagnosis(
@@ -128,7 +137,7 @@ def diagnose(profile: RunProfile) -> Diagnosis:
         mean_wait_s=_value(estimates, "mean_wait_s"),
         gpu_utilization_percent=utilization,
         gpu_not_measured=gpu_reason,
-        findings=_findings(profile, _verdict_finding(profile, verdict, statement, speedup, utilization), estimates),
+        findings=_findings(profile, _verdict_finding(profile, verdict, statement, brings, utilization), estimates),
         profile=profile,
         confidence=confidence_in(
             verdict,
@@ -138,21 +147,9 @@ def diagnose(profile: RunProfile) -> Diagnosis:
         ),
         is_clear=is_clear,
         estimates=estimates,
+        training_speedup_if_fixed=of_training,
         time_spent=spent,
     )
-
-
-def _speedup(profile: RunProfile, estimates: Mapping[str, Estimate]) -> float | None:
-    fraction = _value(estimates, "data_wait_fraction")
-    if fraction is None:
-        return None
-    free_s = profile.ceilings.free_step_s if profile.ceilings is not None else None
-    if free_s is None:
-        return 1 / max(1 - fraction, 0.001)
-    # Never slower: a step alone that takes longer than one in the training is a busy machine.
-    step_s = estimates["mean_step_s"].value
-    callbacks_s = _value(estimates, "mean_callbacks_s") or 0.0
-    return max(1.0, step_s / max(free_s + callbacks_s, 0.001 * step_s))
 
 
 def _utilization(profile: RunProfile, estimates: Mapping[str, Estimate]) -> float | None:
@@ -179,6 +176,7 @@ def _estimate(profile: RunProfile, steps: StepTimes, spent: TimeSpent | None) ->
         found["callback_fraction"] = _with_epochs(
             ratios.of(steps.callbacks_s, steps.period_s, most=1.0), profile, spent
         )
+        found["steps_fraction"] = _of_training(profile, spent)
     if profile.launch_s is not None:
         launches_s = [profile.launch_s * count for count in steps.steps]
         found["launch_fraction"] = ratios.of(launches_s, steps.period_s, most=1.0)
@@ -196,16 +194,32 @@ def _predict(profile: RunProfile) -> dict[str, Estimate]:
     return {name: Estimate(value, None) for name, value in values.items()}
 
 
+def _of_training(profile: RunProfile, spent: TimeSpent | None) -> Estimate | None:
+    """Share of the training that its steps took, and what lies between epochs did not."""
+    training_s = _training_s(profile, spent)
+    if spent is None or training_s <= 0:
+        return None
+    epochs = profile.epochs
+    between_s = spent.between_epochs_s + sum(epochs.callbacks_s) + sum(epochs.checkpoint_s)
+    return Estimate(max(0.0, 1 - between_s / training_s), None)
+
+
 def _with_epochs(of_steps: Estimate | None, profile: RunProfile, spent: TimeSpent | None) -> Estimate | None:
     """Share of callbacks: those of each step by the measured steps, those between epochs by the whole fit."""
-    if of_steps is None or spent is None:
+    training_s = _training_s(profile, spent)
+    if of_steps is None or spent is None or training_s <= 0:
         return of_steps
-    # Steps that compiled are not judged, nor is what they waited.
-    training_s = spent.total_s - spent.validation_s - (profile.compile_s or 0.0) - spent.verdicts_s
-    whole = (spent.callbacks_s + spent.checkpoint_s) / training_s if training_s > 0 else 0.0
+    whole = (spent.callbacks_s + spent.checkpoint_s) / training_s
     between = max(0.0, whole - of_steps.value)
     interval = of_steps.interval and (of_steps.interval[0] + between, min(1.0, of_steps.interval[1] + between))
     return Estimate(of_steps.value + between, interval)
+
+
+def _training_s(profile: RunProfile, spent: TimeSpent | None) -> float:
+    """Seconds of the training itself. Steps that compiled are not judged, nor is what they waited."""
+    if spent is None:
+        return 0.0
+    return spent.total_s - spent.validation_s - (profile.compile_s or 0.0) - spent.verdicts_s
 
 
 # Shares that decide the verdict, and the estimates that they are.
@@ -213,7 +227,9 @@ _SHARES = {"data_wait": "data_wait_fraction", "callbacks": "callback_fraction", 
 
 
 def _shares(estimates: Mapping[str, Estimate]) -> Shares:
-    return Shares(**{share: _value(estimates, name) or 0.0 for share, name in _SHARES.items()})
+    shares = {share: _value(estimates, name) or 0.0 for share, name in _SHARES.items()}
+    steps = _value(estimates, "steps_fraction")
+    return Shares(**shares, steps=1.0 if steps is None else steps)
 
 
 def _is_clear(verdict: Verdict, shares: Shares, estimates: Mapping[str, Estimate]) -> bool:
@@ -255,6 +271,7 @@ _SEVERITY = {
 }
 
 
+_ABOUT_THE_INPUT = (Verdict.INPUT_BOUND.value, Verdict.PARTLY_INPUT_BOUND.value, Verdict.MIXED.value)
 # Nothing else takes a fifth of the time of these: the step does.
 _ABOUT_THE_STEP = (Verdict.COMPUTE_BOUND.value, Verdict.PARTLY_INPUT_BOUND.value, Verdict.LAUNCH_BOUND.value)
 
@@ -271,6 +288,8 @@ def _findings(profile: RunProfile, first: Finding, estimates: Mapping[str, Estim
         guilty is not None
         and guilty.remedy is not None
         and first.remedy is not None
+        and first.code in _ABOUT_THE_INPUT
+        and first.remedy != advise_callbacks(profile)  # which go first where they take more
         and data is not None
         and data.kind == TF_DATA
         and not data.repaired

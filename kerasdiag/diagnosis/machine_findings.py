@@ -8,11 +8,13 @@ from kerasdiag.diagnosis.estimates import Estimate
 from kerasdiag.diagnosis.verdict import PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.profile import RunProfile
+from kerasdiag.stage_timing import READ
 
 THROTTLED_FRACTION = 0.10  # of the periods of a quota
 MEMORY_FRACTION = 0.90  # of what the container may hold
 STALLED_FRACTION = 0.10  # of the time
 STOLEN_FRACTION = 0.10  # of the CPU time
+READING_FRACTION = 0.10  # of what an image takes
 
 
 def throttled(profile: RunProfile, estimates: Mapping[str, Estimate]) -> Finding | None:
@@ -72,13 +74,13 @@ def stalled_by_memory(profile: RunProfile, estimates: Mapping[str, Estimate]) ->
 def stalled_by_disk(profile: RunProfile, estimates: Mapping[str, Estimate]) -> Finding | None:
     """Tasks that waited for a disk while the training waited for its data: a sign that one is because of the other."""
     stalled, wait = _stalled(profile, "io"), estimates.get("data_wait_fraction")
-    if stalled is None or wait is None or wait.value < PARTLY_INPUT_BOUND_FRACTION:
+    if stalled is None or wait is None or wait.value < PARTLY_INPUT_BOUND_FRACTION or _reads_fast(profile, estimates):
         return None
     return Finding(
         "stalled-by-disk",
         Severity.INFO,
-        f"In {stalled:.0%} of the time some task waited for a disk, and the training waited for its data: reading is likely "
-        "a part of it.",
+        f"In {stalled:.0%} of the time some task, of this training or of another program, waited for a disk, and the "
+        "training waited for its data: reading may be a part of it.",
         (_PRESSURE,),
         Remedy("How slow the disk is, and why:", ("kerasdiag doctor --data DIR",)),
         {"stalled_fraction": stalled},
@@ -103,6 +105,20 @@ def stolen_cores(profile: RunProfile, estimates: Mapping[str, Estimate]) -> Find
 
 
 _PRESSURE = Evidence("pressure stall information, of this process' group where it has its own", Provenance.MEASURED)
+
+
+def _reads_fast(profile: RunProfile, estimates: Mapping[str, Estimate]) -> bool:
+    """Whether the stages of the input explain the wait, and reading takes little of them: the disk was then slow for others.
+
+    They are timed after the training, when files may be in memory that were not before; so they must explain the wait.
+    """
+    stages, data = profile.input_stages, profile.training_input
+    if stages is None or stages.unit != "image" or data is None or "mean_wait_s" not in estimates:
+        return False
+    image_s = sum(stage.wall_s for stage in stages.stages)
+    reading_s = sum(stage.wall_s for stage in stages.stages if stage.name == READ)
+    batch_s = image_s * (data.batch_size or 0) / max(1, data.workers or 1)
+    return 0 < reading_s < READING_FRACTION * image_s and batch_s >= estimates["mean_wait_s"].value
 
 
 def _stalled(profile: RunProfile, resource: str) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from kerasdiag.ceilings.value import CEILINGS_METHOD
 from kerasdiag.diagnosis.estimates import Estimate
+from kerasdiag.diagnosis.speedup import speedup_of_training
 from kerasdiag.diagnosis.verdict import (
     CALLBACK_BOUND_FRACTION,
     INPUT_BOUND_FRACTION,
@@ -13,6 +14,9 @@ from kerasdiag.diagnosis.verdict import (
     Verdict,
 )
 from kerasdiag.profile import RunProfile
+
+NEARLY_ALL = 0.9  # of the training time
+MUCH_LESS = 0.9  # the speed-up of the whole training, against that of its steps
 
 
 def state(
@@ -31,7 +35,7 @@ def state(
         return f"Unknown: the data wait cannot be told, because {reason}; therefore no verdict."
     if verdict is Verdict.NOT_ENOUGH_DATA or speedup is None:
         return f"Not enough data: {reason}; therefore no verdict."
-    waited = _waited(estimates["data_wait_fraction"])
+    waited = _waited(estimates["data_wait_fraction"], _the_time(estimates))
     if profile.method == CEILINGS_METHOD:
         waited = f"measured apart, {waited.replace(' was ', ' would be ')}"
     if verdict is Verdict.COMPUTE_BOUND:
@@ -47,19 +51,38 @@ def state(
         return f"Launch-bound: {_launched(estimates)}; therefore give each start more work, not the input pipeline."
     if verdict is Verdict.MIXED:
         return f"Mixed: {_causes(estimates, profile)}; therefore one of them mended leaves the other."
+    name = "Input-bound" if verdict is Verdict.INPUT_BOUND else "Partly input-bound"
+    return f"{name}: {waited}; therefore an input pipeline that keeps up makes {_faster(verdict, estimates, profile, speedup)}."
+
+
+def _faster(verdict: Verdict, estimates: Mapping[str, Estimate], profile: RunProfile, speedup: float) -> str:
     is_measured = profile.ceilings is not None and profile.ceilings.step_s is not None
     bound = "" if is_measured else "at most " if verdict is Verdict.PARTLY_INPUT_BOUND else "up to "
-    faster = f"{bound}{speedup:.2f}" if speedup < 10 else f"{bound}{speedup:.0f}" if speedup <= 100 else "over 100"
-    name = "Input-bound" if verdict is Verdict.INPUT_BOUND else "Partly input-bound"
-    return f"{name}: {waited}; therefore an input pipeline that keeps up makes training {faster} times faster."
+    of_training = speedup_of_training(speedup, estimates)
+    if of_training >= speedup * MUCH_LESS:
+        return f"training {_times(bound, speedup)} times faster"
+    return f"its steps {_times(bound, speedup)} times faster and the whole training {_times(bound, of_training)} times"
+
+
+def _times(bound: str, speedup: float) -> str:
+    return f"{bound}{speedup:.2f}" if speedup < 10 else f"{bound}{speedup:.0f}" if speedup <= 100 else "over 100"
+
+
+def _the_time(estimates: Mapping[str, Estimate]) -> str:
+    return "the training time" if _steps_are_all(estimates) else "the time of its steps"
+
+
+def _steps_are_all(estimates: Mapping[str, Estimate]) -> bool:
+    """Whether shares of the steps are as good as shares of the training: little lies between its epochs."""
+    return "steps_fraction" not in estimates or estimates["steps_fraction"].value >= NEARLY_ALL
 
 
 def _percent(estimate: Estimate) -> str:
     return f"{estimate.value * 100:.1f}"
 
 
-def _waited(estimate: Estimate) -> str:
-    said = f"{_percent(estimate)} % of the training time was waiting for data"
+def _waited(estimate: Estimate, of_what: str) -> str:
+    said = f"{_percent(estimate)} % of {of_what} was waiting for data"
     if estimate.interval is None:
         return said
     low, high = estimate.interval
@@ -78,13 +101,26 @@ def _dearest(profile: RunProfile) -> str:
 
 
 def _causes(estimates: Mapping[str, Estimate], profile: RunProfile) -> str:
+    if _steps_are_all(estimates):
+        return " and ".join(_with_a_fifth(estimates, 1.0, "the training time", profile))
+    # Callbacks are a share of the whole training, so that the others must be one, too.
+    causes = _with_a_fifth(estimates, estimates["steps_fraction"].value, "the training time", profile)
+    if len(causes) < 2:
+        causes = _with_a_fifth(estimates, 1.0, "the time of its steps", profile)
+    return " and ".join(causes)
+
+
+def _with_a_fifth(estimates: Mapping[str, Estimate], steps: float, of_what: str, profile: RunProfile) -> list[str]:
+    """What takes a fifth or more, with the shares of the steps counted as this part of the time."""
     causes = []
-    if estimates["data_wait_fraction"].value >= INPUT_BOUND_FRACTION:
-        causes.append(_waited(estimates["data_wait_fraction"]))
+    wait = estimates["data_wait_fraction"]
+    if wait.value * steps >= INPUT_BOUND_FRACTION:
+        interval = wait.interval and (wait.interval[0] * steps, wait.interval[1] * steps)
+        causes.append(_waited(Estimate(wait.value * steps, interval), of_what))
     callbacks = estimates.get("callback_fraction")
     if callbacks is not None and callbacks.value >= CALLBACK_BOUND_FRACTION:
         causes.append(f"{_percent(callbacks)} % went into callbacks{_dearest(profile)}")
     launch = estimates.get("launch_fraction")
-    if launch is not None and launch.value >= LAUNCH_BOUND_FRACTION:
+    if launch is not None and launch.value * steps >= LAUNCH_BOUND_FRACTION:
         causes.append(_launched(estimates))
-    return " and ".join(causes)
+    return causes

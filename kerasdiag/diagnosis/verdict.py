@@ -1,4 +1,4 @@
-"""The eight verdicts, and the truth table from shares of the training time to one of them."""
+"""The eight verdicts, and the truth table from shares of the time to one of them."""
 
 from __future__ import annotations
 
@@ -34,17 +34,19 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Shares:
-    """What the training time went into, as shares of it (0-1); what was not measured counts as nothing.
+    """What the time went into, as shares of it (0-1); what was not measured counts as nothing.
 
     Attributes:
-        data_wait: Standing still for the next batch.
-        callbacks: Standing still for callbacks.
-        launch: The fixed cost of starting steps.
+        data_wait: Standing still for the next batch, of the time of the steps.
+        callbacks: Standing still for callbacks, between epochs too, of the whole training time.
+        launch: The fixed cost of starting steps, of their time.
+        steps: What part of the training time the steps took.
     """
 
     data_wait: float
     callbacks: float = 0.0
     launch: float = 0.0
+    steps: float = 1.0
 
 
 def judge(shares: Shares) -> Verdict:
@@ -53,15 +55,22 @@ def judge(shares: Shares) -> Verdict:
     One cause of a fifth or more gives its verdict, several of them are ``mixed``. A wait of 5 to 20 % counts where
     nothing takes more.
     """
-    waits = shares.data_wait >= INPUT_BOUND_FRACTION
-    calls_back = shares.callbacks >= CALLBACK_BOUND_FRACTION
-    launches = shares.launch >= LAUNCH_BOUND_FRACTION
-    if waits + calls_back + launches > 1:
+    causes = _causes(shares, 1.0)
+    if len(causes) > 1:
+        # Which of them matters shows on one base only: a training may spend little of its time in its steps.
+        causes = _causes(shares, shares.steps) or causes
+    if len(causes) > 1:
         return Verdict.MIXED
-    if waits:
-        return Verdict.INPUT_BOUND
-    if calls_back:
-        return Verdict.CALLBACK_BOUND
-    if launches:
-        return Verdict.LAUNCH_BOUND
+    if causes:
+        return causes[0]
     return Verdict.PARTLY_INPUT_BOUND if shares.data_wait >= PARTLY_INPUT_BOUND_FRACTION else Verdict.COMPUTE_BOUND
+
+
+def _causes(shares: Shares, steps: float) -> list[Verdict]:
+    """What takes a fifth or more, with the shares of the steps counted as this part of the training."""
+    found = (
+        (Verdict.INPUT_BOUND, shares.data_wait * steps >= INPUT_BOUND_FRACTION),
+        (Verdict.CALLBACK_BOUND, shares.callbacks >= CALLBACK_BOUND_FRACTION),
+        (Verdict.LAUNCH_BOUND, shares.launch * steps >= LAUNCH_BOUND_FRACTION),
+    )
+    return [verdict for verdict, takes_a_fifth in found if takes_a_fifth]

@@ -196,7 +196,7 @@ def _ceilings_line(diagnosis: Diagnosis) -> str:
         parts.append(f"the {name} {1 / seconds:,.1f} batches/s" if seconds else f"the {name} not measured: {why}")
     line = ", ".join(parts)
     if diagnosis.accelerator_utilization is not None:
-        line += f"; the model computes {diagnosis.accelerator_utilization:.0%} of the time (AU)"
+        line += f"; the model computes {diagnosis.accelerator_utilization:.0%} of the time of its steps (AU)"
     return line
 
 
