@@ -74,8 +74,11 @@ class BottleneckProfiler:
             arrays are taken to be only read; files that the code writes are not looked for.
             ``speedup_if_fixed`` is then measured: what an input that takes no time and no cores would bring.
 
+    A copy, by ``copy.deepcopy`` or ``pickle``, keeps the result, not the model or what measures it.
+
     Raises:
         ReportError: The extension of a report path has no format.
+        TypeError: An argument is of another type.
     """
 
     # What Keras 2 asks its callbacks. Without _supports_tf_logs it converts the logs of every
@@ -91,11 +94,17 @@ class BottleneckProfiler:
         *,
         ceilings: bool = False,
     ) -> None:
-        self._ceilings = bool(ceilings)
+        if not isinstance(ceilings, bool):
+            raise TypeError(
+                f"ceilings takes True or False. Received: {ceilings!r}. A model is measured without a fit by "
+                "autofix(generator, model)."
+            )
+        self._ceilings = ceilings
         self.model: Any = None
         self.params: dict[str, Any] = {}
         self._publisher = Publisher(report)
         self._measurement: FitMeasurement | None = None
+        self._past: RunProfile | None = None  # of what this is a copy of
         self._disabled = is_disabled()
         self._fault: str | None = None
         self._next_look = MIN_MEASURED_STEPS
@@ -105,6 +114,8 @@ class BottleneckProfiler:
     def profile(self) -> RunProfile:
         """What the latest ``fit`` measured so far; readable at any time, also after Ctrl-C."""
         if self._measurement is None:
+            if self._past is not None:
+                return self._past
             if self._disabled:
                 return RunProfile(not_measured={"data_wait": f"{DISABLE_VARIABLE} is set"})
             if self._fault is not None:  # a fit has begun, and nothing of it was measured
@@ -116,6 +127,11 @@ class BottleneckProfiler:
     def diagnosis(self) -> Diagnosis:
         """The judgement of ``profile``."""
         return diagnose(self.profile)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy consists of: tuners copy the callbacks that they are given, scikit-learn pickles them."""
+        past = self._past if self._measurement is None else self.profile
+        return {**vars(self), "model": None, "_measurement": None, "_past": past}
 
     def set_params(self, params: dict[str, Any] | None) -> None:
         """Called by Keras."""
@@ -130,7 +146,7 @@ class BottleneckProfiler:
         """Begin to measure this fit."""
         if self._measurement is not None:
             self._measurement.finish("interrupted")
-        self._measurement = None  # if the new one fails, the old one must not be taken for it
+        self._measurement = self._past = None  # if the new one fails, the old one must not be taken for it
         self._fault = None
         self._next_look = MIN_MEASURED_STEPS
         self._has_verdict = False

@@ -26,6 +26,7 @@ class CallbackClock:
         on_epoch_hook: The same for all other hooks; and whether the callback keeps the model on the disk.
         last_end_s: When the training's own thread came out of the last loop over the callbacks, None before the first.
         in_validation: Set while validation runs, whose hooks are part of its time.
+        hook: Which hook the container is calling in the training's own thread, None outside of all.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -39,6 +40,7 @@ class CallbackClock:
         self.on_epoch_hook: list[Callable[[float, bool], None]] = []
         self.last_end_s: float | None = None
         self.in_validation = False
+        self.hook: str | None = None
         self._thread_id = threading.get_ident()
         self._spent: dict[int, _Spent] = {}
 
@@ -119,11 +121,21 @@ class _TimedList(list[Any]):
             yield from super().__iter__()
             return
         callback_clock, clock = self._clock, self._clock.clock
+        is_own_thread = (
+            threading.get_ident() == callback_clock._thread_id
+        )  # Keras 3 may run batch ends beside the training
+        around = callback_clock.hook
+        if is_own_thread:
+            callback_clock.hook = loop
         began_s = clock()
-        for callback in super().__iter__():
-            yield callback
-            now_s = clock()
-            callback_clock.note(callback, now_s - began_s, is_batch_hook=is_batch_hook)
-            began_s = now_s
-        if threading.get_ident() == callback_clock._thread_id:  # Keras 3 may run batch ends beside the training
+        try:
+            for callback in super().__iter__():
+                yield callback
+                now_s = clock()
+                callback_clock.note(callback, now_s - began_s, is_batch_hook=is_batch_hook)
+                began_s = now_s
+        finally:
+            if is_own_thread:
+                callback_clock.hook = around
+        if is_own_thread:
             callback_clock.last_end_s = began_s

@@ -126,7 +126,9 @@ class FitMeasurement:
         self._end_steps()
 
     def begin_validation(self) -> None:
-        """Note that validation inside the fit begins."""
+        """Note that validation inside the fit begins. An ``evaluate`` that a callback calls is that callback's time."""
+        if self.probe is not None and self.probe.callbacks.hook not in (None, "on_test_begin"):
+            return
         self._end_steps()
         self._validation_began_s = self._clock()
         if self.probe is not None:

@@ -71,8 +71,8 @@ class Publisher:
         self._announced = None
 
     def announce(self, diagnosis: Diagnosis) -> None:
-        """Print the verdict in one line if it is a new one."""
-        if diagnosis.verdict == self._announced:
+        """Print the verdict in one line if it is a new one; near a threshold it would change with every look."""
+        if diagnosis.verdict == self._announced or (self._announced is not None and not diagnosis.is_clear):
             return
         self._announced = diagnosis.verdict
         if self._prints():

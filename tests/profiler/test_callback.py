@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import io
 import json
 import logging
 import os
+import pickle
 import sys
 import threading
 import time
@@ -631,3 +633,51 @@ def test_two_fits_in_one_script_count_alike():
     assert vars(model)["train_function"] is function
     assert len(function._kerasdiag_one_steps) == 1
     assert function._kerasdiag_one_steps[0][1].experimental_get_tracing_count() == counts()
+
+
+# --- Copies, and wrong arguments -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["deepcopy", "pickle"]
+)
+def test_a_profiler_that_has_run_can_be_copied(copied):
+    """With its result, and it measures the next fit; the original keeps its own."""
+    profiler = BottleneckProfiler(report=None)
+    train(callbacks=[profiler])
+    one = copied(profiler)
+    assert one.model is None
+    assert one.profile == profiler.profile
+    before = profiler.profile
+    model = make_scripted_model(0.002)
+    model.fit(sleeping_dataset(0.01, 40), verbose=0, callbacks=[one])
+    assert one.diagnosis.verdict == "input-bound"
+    assert one.profile.epochs.steps == (40,)
+    assert profiler.profile == before
+
+
+@pytest.mark.parametrize("wrong", ["no", 1, None, make_model])
+def test_ceilings_takes_yes_or_no(wrong):
+    """A model there would be taken for yes."""
+    with pytest.raises(TypeError, match=r"True or False.*autofix\(generator, model\)"):
+        BottleneckProfiler(ceilings=wrong)
+
+
+def test_evaluate_in_a_callback_is_that_callbacks_time():
+    """Also where the profiler is passed to it: nothing is counted twice."""
+
+    class Evaluates(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.evaluate(sleeping_dataset(0.01, 20), verbose=0, callbacks=[profiler])
+
+    profiler = BottleneckProfiler(report=None)
+    model = make_scripted_model(0.002)
+    began_s = time.perf_counter()
+    model.fit(free_dataset(30), epochs=2, verbose=0, callbacks=[Evaluates(), profiler])
+    wall_s = time.perf_counter() - began_s
+    spent = profiler.diagnosis.time_spent
+    assert spent.validation_s == 0
+    assert spent.callbacks_s >= 2 * 20 * 0.01
+    assert spent.total_s <= wall_s
+    model.fit(free_dataset(30), validation_data=free_dataset(5), verbose=0, callbacks=[Evaluates(), profiler])
+    assert profiler.diagnosis.time_spent.validation_s > 0

@@ -209,6 +209,19 @@ def test_profiler_in_the_second_fit_only():
     assert any("trained before without the profiler" in remark for remark in profiler.profile.remarks) is IS_KERAS_2
 
 
+def test_profiler_in_the_first_fit_only():
+    """The same the other way round; with it in both fits nothing differs."""
+
+    def run(first, second):
+        model = make_model()
+        model.fit(**fit_arguments("arrays"), verbose=0, callbacks=first)
+        return outcome(model, model.fit(**fit_arguments("arrays"), verbose=0, callbacks=second))
+
+    plain = run([], [])
+    assert are_equal(plain, run([BottleneckProfiler(report=None)], [])) is not IS_KERAS_2
+    assert are_equal(plain, run([BottleneckProfiler(report=None)], [BottleneckProfiler(report=None)]))
+
+
 @pytest.mark.skipif(not IS_KERAS_2, reason="the case is of Keras 2 only")
 def test_xla_with_dropout_is_said_to_be_unrepeatable():
     """Two plain runs differ already; the report says so."""
