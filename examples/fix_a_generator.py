@@ -5,8 +5,9 @@
     python examples/fix_a_generator.py DATA --weights imagenet
 
 DATA is a folder of JPEGs (sub-folders are the classes) or a CSV file with a column of paths and a
-column of labels. EfficientNetB3 with a head of its own is trained on 300x300 images with rotation,
-shear, zoom and flip; validation images come from the same ImageDataGenerator.
+column of labels; relative paths begin at the folder of the CSV file, or at --directory. EfficientNetB3
+with a head of its own is trained on 300x300 images with rotation, shear, zoom and flip; validation
+images come from the same ImageDataGenerator.
 
 What kerasdiag adds is marked with (1) to (4). The first run measures whether the training waits for
 its images; if so, the second one converts them once and trains from them, and so does every later one.
@@ -102,7 +103,7 @@ def main(arguments=None) -> int:
     """Train, before or after."""
     arguments = parse_arguments(arguments)
     keras = import_keras()
-    frame = read_rows(arguments.data, arguments.x_col, arguments.y_col, arguments.rows)
+    frame = read_rows(arguments.data, arguments.x_col, arguments.y_col, arguments.rows, arguments.directory)
     train_generator, val_generator = make_generators(keras, frame, arguments)
     steps = train_generator.samples // arguments.batch_size
     val_steps = val_generator.samples // arguments.batch_size

@@ -3,8 +3,9 @@
     python examples/profile_a_run.py DATA
 
 DATA is a folder of JPEGs (sub-folders are the classes) or a CSV file with a column of paths and a
-column of labels. The images go through ImageDataGenerator.flow_from_dataframe with rotation,
-shear, zoom and flip, resized to 300x300, in batches of 32.
+column of labels; relative paths begin at the folder of the CSV file, or at --directory. The images
+go through ImageDataGenerator.flow_from_dataframe with rotation, shear, zoom and flip, resized to
+300x300, in batches of 32.
 
 The lines that matter are marked with (1) and (2).
 """
@@ -35,7 +36,7 @@ def import_keras():
     return keras
 
 
-def read_rows(data: Path, x_col: str, y_col: str, rows: int):
+def read_rows(data: Path, x_col: str, y_col: str, rows: int, directory: Path | None = None):
     """Return a DataFrame of paths and labels, repeated to at least ``rows`` rows.
 
     An epoch of a few steps would be all start: workers begin, caches fill.
@@ -52,11 +53,17 @@ def read_rows(data: Path, x_col: str, y_col: str, rows: int):
         frame = pd.read_csv(data, dtype=str)
         if not {x_col, y_col} <= set(frame.columns):
             sys.exit(f"{data} has the columns {', '.join(frame.columns)}. Name two of them: --x-col PATH --y-col LABEL")
-        frame = frame[[x_col, y_col]]
+        frame = frame[[x_col, y_col]].dropna()
+        frame[x_col] = [os.path.join(directory or data.parent, name) for name in frame[x_col]]
     else:
         sys.exit(f"{data}: no such folder or file. Expected a folder of images or a CSV file.")
     if frame.empty:
-        sys.exit(f"{data} holds no image. Expected files like *.jpg, in any depth.")
+        sys.exit(f"{data} holds no image. Expected files like *.jpg, in any depth, or one path in each row.")
+    if not any(map(os.path.exists, frame[x_col])):
+        sys.exit(
+            f"{data}: none of its {len(frame)} files exists, for example {frame[x_col].iloc[0]}. --directory names the "
+            "folder that the file names are relative to, --x-col their column."
+        )
     return pd.concat([frame] * math.ceil(rows / len(frame)), ignore_index=True)
 
 
@@ -103,6 +110,9 @@ def add_data_arguments(parser):
     parser.add_argument("data", type=Path, metavar="DATA", help="a folder of images, or a CSV file")
     parser.add_argument("--x-col", default="path", help="column of the paths (default: path)")
     parser.add_argument("--y-col", default="label", help="column of the labels (default: label)")
+    parser.add_argument(
+        "--directory", type=Path, metavar="DIR", help="where relative paths of a CSV file begin (default: its folder)"
+    )
     parser.add_argument("--rows", type=int, default=1500, help="repeat the rows to at least so many (default: 1500)")
 
 
@@ -121,7 +131,7 @@ def main(arguments=None) -> int:
     """Train, and let the profiler say what it saw."""
     arguments = parse_arguments(arguments)
     keras = import_keras()
-    frame = read_rows(arguments.data, arguments.x_col, arguments.y_col, arguments.rows)
+    frame = read_rows(arguments.data, arguments.x_col, arguments.y_col, arguments.rows, arguments.directory)
     training, validation = make_generators(keras, frame, arguments)
     model = make_model(keras, arguments.size, len(training.class_indices))
 

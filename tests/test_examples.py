@@ -69,6 +69,45 @@ def test_profile_a_run_on_a_csv(photos, tmp_path):
     assert RunProfile.load(tmp_path / "run.kdprof.json").steps.num_steps == 27
 
 
+def write_relative_rows(file, photos):
+    """A CSV file whose paths begin at the folder of the photos."""
+    rows = [f'"{path.relative_to(photos).as_posix()}",{path.parent.name}' for path in sorted(photos.rglob("*.jpg"))]
+    file.write_text("\n".join(["path,label", *rows, "absent.jpg,"]), encoding="utf-8")
+    return file
+
+
+def read_rows(*arguments, **options):
+    spec = importlib.util.spec_from_file_location("profile_a_run", EXAMPLES / "profile_a_run.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    return example.read_rows(*arguments, **options)
+
+
+def test_paths_of_a_csv_are_relative_to_a_folder(photos, tmp_path):
+    """To that of the file, or to --directory, as in the doctor and the demo; whole paths stay."""
+    beside, elsewhere = (write_relative_rows(folder / "rows.csv", photos) for folder in (photos, tmp_path))
+    try:
+        found = read_rows(beside, "path", "label", rows=1)["path"].tolist()
+        assert found == [str(path) for path in sorted(photos.rglob("*.jpg"))]
+        assert read_rows(elsewhere, "path", "label", rows=1, directory=photos)["path"].tolist() == found
+    finally:
+        beside.unlink()
+
+
+@pytest.mark.parametrize("script", ["profile_a_run.py", "fix_a_generator.py"])
+def test_a_csv_of_relative_paths(script, photos, tmp_path):
+    """Both take --directory; without it the sentence names it, and not Keras' FileNotFoundError."""
+    rows = write_relative_rows(tmp_path / "rows.csv", photos)
+    tiny = ["--tiny", "--epochs", "1", "--rows", "80", "--without"] if script == "fix_a_generator.py" else TINY
+    result = run_example(rows, "--directory", photos, *tiny, cwd=tmp_path, script=script)
+    assert "loss" in result.stdout
+    result = run_example(rows, *tiny, cwd=tmp_path, check=False, script=script)
+    assert result.returncode == 1
+    assert f"none of its 40 files exists, for example {tmp_path / 'cat'}" in result.stderr
+    assert "--directory names the folder" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def fix_a_generator(photos, *arguments, cwd, under=()):
     """Tiny; and one epoch where Keras itself trains every second epoch on nothing under steps_per_epoch."""
     epochs = 1 if KERAS_3_EMPTIES_EPOCHS else 2

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from kerasdiag import __version__
 from kerasdiag.cli import demo, doctor, explain, report, run, store
+from kerasdiag.cli.parser import Parser
 from kerasdiag.errors import KerasDiagError
 from kerasdiag.texts import printable
 
@@ -39,9 +40,7 @@ What autofix keeps on the disk is shown, checked and deleted with: kerasdiag sto
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (0 fine, 2 wrong usage or bad input file; the doctor also gives 1 and 3)."""
-    parser = argparse.ArgumentParser(
-        prog="kerasdiag", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="kerasdiag", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"kerasdiag {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     demo.add_parser(commands)
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_parser(commands)
     report.add_parser(commands)
     store.add_parser(commands)
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_all(arguments)
     if not hasattr(parsed, "run"):
         parser.print_help()
         return EXIT_OK

@@ -42,7 +42,12 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
         "--images", type=_positive, default=400, metavar="N", help="how many images, at most (default: 400)"
     )
     parser.add_argument("--size", type=_positive, default=300, metavar="PIXELS", help="height and width (default: 300)")
-    parser.add_argument("--batch-size", type=_positive, default=32, metavar="N", help="images in a batch (default: 32)")
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        metavar="N",
+        help="images in a batch (default: 32, or all where there are fewer)",
+    )
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep the profiles and the figures there")
     parser.set_defaults(run=run)
 
@@ -97,7 +102,10 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, received {text}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1. Received: {text!r}")
     return value

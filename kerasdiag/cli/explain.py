@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 from typing import Any
 
 _HELP = "everything about one check of the doctor, a verdict, or a finding of a run"
@@ -39,12 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
         DoctorUsageError: Nothing has it.
     """
     from kerasdiag.cli.printing import show
+    from kerasdiag.cli.wrapping import wrap_page
     from kerasdiag.diagnosis.advice import explain_verdict
     from kerasdiag.diagnosis.explanations import explain_finding
     from kerasdiag.doctor.checks import CHECKS
     from kerasdiag.doctor.documentation import page
     from kerasdiag.doctor.selection import find_check
     from kerasdiag.errors import DoctorUsageError
+    from kerasdiag.report.console import stream_width
 
     name = re.sub(r"[_\s]+", "-", arguments.code.strip().lower())  # as in Python, or as the panel has it
     pages = [each for each in (explain_verdict(name), explain_finding(name)) if each is not None]
@@ -53,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     except DoctorUsageError:
         if not pages:
             raise DoctorUsageError(_nothing(arguments.code, name)) from None
-    show("\n\n".join(pages))
+    show(wrap_page("\n\n".join(pages), stream_width(sys.stdout)))
     return 0
 
 

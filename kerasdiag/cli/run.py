@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from kerasdiag.cli.parser import STRAY_HINT
+
 _HELP = "profile every fit of an unchanged script"
 _USAGE = """\
 kerasdiag run [--until-verdict] [-o FILE] SCRIPT [ARGUMENT ...]
@@ -22,6 +24,7 @@ The script runs as under plain python: arguments, paths, output, losses, exit co
 What kerasdiag says goes to stderr. KERASDIAG_DISABLE=1 leaves plain python. A fit that has a
 BottleneckProfiler gets no second panel. Fits in child processes are not seen.
 """
+_STRAY = ". The script's own arguments come after the script: kerasdiag run train.py --epochs 3"
 _EPILOG = """\
 --until-verdict ends the script from inside a training step, with exit code 0, once the verdict has been the
 same for 20 steps and its 95 % intervals lie on one side of the thresholds (5 % and 20 % wait, 20 % callbacks,
@@ -61,7 +64,7 @@ def add_parser(commands: Any) -> None:  # Any: argparse has no public type for i
     parser.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="SCRIPT ...", help="what to run, and its arguments"
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, **{STRAY_HINT: _STRAY})
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ _HELP = "look at, check, delete or eject the pixel stores that autofix made"
 _DESCRIPTION = """\
 autofix keeps what Keras' loader made of each image in a pixel store, in the cache directory. A store
 can be made again from the images at any time. Where something smaller was enough (more workers, or its
-kernel over the original files), it keeps a note of that beside the stores.
+kernel over the original files), or a store has to be read into memory, it keeps a note of that beside the stores.
 
     kerasdiag store info                       every store: size, last use, whose images
     kerasdiag store info DIR                   one store and its plans
@@ -19,8 +19,8 @@ kernel over the original files), it keeps a note of that beside the stores.
     kerasdiag store eject DIR -o pipeline.py   the same pipeline as plain tf.data, without kerasdiag
 """
 _INFO = """\
-Without DIR: every store in the cache directory (KERASDIAG_CACHE_DIR chooses another one), and the inputs
-for which a repair without a store was enough. With DIR: one
+Without DIR: every store in the cache directory (KERASDIAG_CACHE_DIR chooses another one), the inputs
+for which a repair without a store was enough, and those whose store is read into memory. With DIR: one
 store, and its plans: a plan is what one generator does with the images (rows, labels, batch size,
 augmentation), with the certificate of the comparison that autofix made before it handed the dataset over.
 
@@ -37,9 +37,9 @@ sentence each. Nothing is changed, and Ctrl-C may stop it at any time.
 What is damaged is mended by deleting the store (kerasdiag store clean DIR): the next autofix makes it anew.
 """
 _CLEAN = """\
-Delete a store, or without DIR all stores in the cache directory and what autofix remembers of repairs without
-one. Says what it would delete and how large that
-is, then asks. Only pixel stores are deleted, never your images; the next autofix makes a deleted store anew.
+Delete a store, or without DIR all stores in the cache directory and what autofix remembers besides them
+(kerasdiag store info lists both). Says what it would delete and how large that is, then asks. Only pixel
+stores are deleted, never your images; the next autofix makes a deleted store anew.
 
     kerasdiag store clean ~/.cache/kerasdiag/stores/19766a8ff968
     kerasdiag store clean                      all stores

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerasdiag.cli.printing import local_time, show, show_table
 from kerasdiag.environment.cache_directory import cache_directory
 from kerasdiag.errors import StoreError
-from kerasdiag.repair.choice.remember import forget_all, list_choices
+from kerasdiag.repair.choice.remember import SmallRepair, forget_all, list_choices
 from kerasdiag.repair.pixel_store import find_store
 from kerasdiag.repair.pixel_store.remove_store import (
     check_removable,
@@ -40,30 +40,39 @@ def run(directory: Path | None, *, yes: bool) -> int:
     targets = _one(directory) if directory is not None else _all(cache_directory(), refused)
     for reason in refused:
         print(f"kerasdiag: {reason}", file=sys.stderr)
-    num_choices = len(list_choices()) if directory is None else 0
-    if not targets and not num_choices:
+    choices = [choice for _, choice in list_choices()] if directory is None else []
+    if not targets and not choices:
         show(f"There is no pixel store to delete in {cache_directory()}.")
         return EXIT_USAGE if refused else 0
     if targets:
         show_table([(size(target.num_bytes), target.text, str(target.directory)) for target in targets], right=(0,))
-    if num_choices:
-        show(f"{choices_text(num_choices)} autofix has remembered for other inputs (kerasdiag store info lists them)")
+    if choices:
+        show(f"autofix remembers {choices_text(choices)} (kerasdiag store info lists them)")
     if not yes and not _confirmed(targets):
         show("Nothing was deleted.")
         return 0
     try:
         kept = [target for target in targets if not _deleted(target)]
-        if num_choices:
-            show(f"forgot {choices_text(forget_all())}")
+        if choices:
+            forget_all()
+            show(f"forgot {choices_text(choices)}")
     except KeyboardInterrupt:
         print("kerasdiag: stopped; `kerasdiag store clean` deletes the rest.", file=sys.stderr)
         return EXIT_INTERRUPTED
     return EXIT_USAGE if kept or refused else 0
 
 
-def choices_text(count: int) -> str:
-    """Return so many choices in words."""
-    return "1 repair without a store" if count == 1 else f"{count} repairs without a store"
+def choices_text(choices: Sequence[SmallRepair]) -> str:
+    """Return how many choices there are, in words."""
+    of_stores = sum(choice.needs_store for choice in choices)
+    without = len(choices) - of_stores
+    parts = []
+    if without:
+        parts.append("1 repair without a store" if without == 1 else f"{without} repairs without a store")
+    if of_stores:
+        inputs = "1 input whose store goes" if of_stores == 1 else f"{of_stores} inputs whose stores go"
+        parts.append(f"{inputs} into memory")
+    return " and ".join(parts)
 
 
 def _deleted(target: _Target) -> bool:

@@ -23,6 +23,10 @@ from kerasdiag.repair.proof.certificate import Certificate
 from kerasdiag.spec import LoaderOptions
 
 _COLUMNS = ("IMAGES", "SIZE", "DEAD", "LOADER", "LAST USED", "DATA ROOT", "DIRECTORY")
+_REMEMBERED = {
+    False: "Repairs without a store, which autofix makes again by itself:",
+    True: "Inputs whose store autofix reads into memory, because from the disk it did not feed their training:",
+}
 
 
 def run(directory: Path | None, *, as_json: bool) -> int:
@@ -57,10 +61,12 @@ def _list(cache_dir: Path, as_json: bool) -> None:
     for entry, _ in stores:
         if entry.problem is not None:
             show(entry.problem)
-    choices = list_choices()
-    if choices:
-        show("\nRepairs without a store, which autofix makes again by itself:")
-        show_table([("REPAIR", "CHOSEN", "INPUT", "WHY"), *(_choice_row(choice) for _, choice in choices)])
+    choices = [choice for _, choice in list_choices()]
+    for is_of_store, title in _REMEMBERED.items():
+        rows = [_choice_row(choice) for choice in choices if choice.needs_store is is_of_store]
+        if rows:
+            show(f"\n{title}")
+            show_table([("REPAIR", "CHOSEN", "INPUT", "WHY"), *rows])
     if left:
         held = size(sum(entry.num_bytes for entry in left))
         show(f"An interrupted cleaning left {held} behind; `kerasdiag store clean` deletes them.")

@@ -34,8 +34,9 @@ def run(directory: Path) -> int:
     for problem in problems:
         show(problem)
     if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
         show(
-            f'{directory} is damaged ({len(problems):,} problems). Delete it with: kerasdiag store clean "{directory}"'
+            f'{directory} is damaged ({count}). Delete it with: kerasdiag store clean "{directory}"'
             " - the next autofix makes it anew from the images."
         )
         return EXIT_DAMAGED

@@ -1,10 +1,14 @@
-"""Find a model of the size that shows the story on this machine, whatever its cores and GPU."""
+"""Find a batch and a model of the size that show the story on this machine, whatever its memory, cores and GPU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any  # models
+
+from kerasdiag.environment.memory import memory_limit
+from kerasdiag.errors import DataError
+from kerasdiag.repair.progress import size as byte_size
 
 # A model that needs a fifth of the generator's time: the usual case of a fast GPU before an
 # ImageDataGenerator, and a repair has something to gain.
@@ -14,6 +18,36 @@ _NEAR = 0.03
 _MOST_TRIES = 7
 _MOST_FILTERS = 1024
 _FIRST_FILTERS = 16
+_BATCH_SIZE = 32
+# Keras keeps ten batches ready, while others are in the making.
+_BATCHES_AT_ONCE = 10
+_BYTES_OF_A_PIXEL = 3 * 4  # float32
+
+
+def fitting_batch_size(wanted: int | None, num_images: int, size: int) -> int:
+    """Return how many images a batch has.
+
+    Args:
+        wanted: What the user asked for, or None.
+        num_images: How many there are.
+        size: Their height and width, in pixels.
+
+    Raises:
+        DataError: There are not so many images, or such batches do not fit into the memory.
+    """
+    if wanted is not None and wanted > num_images:
+        raise DataError(
+            f"--batch-size {wanted} is more than there are images ({num_images:,}). Expected at most as many: give fewer "
+            "of them to a batch, or more --images."
+        )
+    batch_size = min(_BATCH_SIZE, num_images) if wanted is None else wanted
+    needed, available = _BATCHES_AT_ONCE * batch_size * size**2 * _BYTES_OF_A_PIXEL, memory_limit().available_bytes
+    if 0 < available < needed:  # 0: the system does not say
+        raise DataError(
+            f"{_BATCHES_AT_ONCE} batches of {batch_size} images of {size}x{size} are held at once. They take "
+            f"{byte_size(needed)}, and {byte_size(available)} of memory are left. Choose a smaller --batch-size or --size."
+        )
+    return batch_size
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any  # generators and datasets are foreign objects
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasdiag.repair.repair_report import RepairReport
+from kerasdiag.repair.repair_report import DISABLED, RepairReport
 
 # What scripts read from the iterator; one that it has not is not invented.
 _COPIED = (
@@ -47,7 +49,7 @@ def dress_dataset(
             setattr(dataset, name, value if len(rows) == num_rows else _of_rows(name, value, rows, num_rows))
     dataset.seed = seed
     dataset.reset = _start_anew
-    _add_ours(dataset, generator, report, steps, set_epoch)
+    _add_ours(dataset, generator, report, steps, functools.partial(_set_epoch, set_epoch))
     return dataset
 
 
@@ -61,7 +63,11 @@ def _of_rows(name: str, value: Any, rows: NDArray[np.int64], num_rows: int) -> A
 
 def dress_generator(generator: Any, report: RepairReport, steps: int | None) -> Any:
     """Give a generator that was kept the same four, so that a script need not ask which one it has."""
-    _add_ours(generator, generator, report, steps, _forget_epoch)
+    # A script that was switched to no-ops is not stopped by a wrong number that nobody reads.
+    is_off = report.outcome == DISABLED
+    _add_ours(
+        generator, generator, report, steps, _forget_epoch if is_off else functools.partial(_set_epoch, _forget_epoch)
+    )
     return generator
 
 
@@ -83,6 +89,21 @@ def _add_ours(
 
 def _start_anew() -> None:
     """Do nothing: each iteration over the dataset starts anew by itself."""
+
+
+def _set_epoch(set_epoch: Callable[[int], None], epoch: int) -> None:
+    """Set the epoch of the next iteration, counted from 0: it decides which draws a resumed training gets.
+
+    Raises:
+        TypeError: The epoch is no whole number.
+        ValueError: It is below 0.
+    """
+    expected = "set_epoch: epoch must be a whole number, 0 for the first epoch"
+    if isinstance(epoch, (bool, np.bool_)) or not hasattr(epoch, "__index__"):
+        raise TypeError(f"{expected}. Received: {epoch!r}.")
+    if operator.index(epoch) < 0:
+        raise ValueError(f"{expected}. Received: {epoch!r}.")
+    set_epoch(operator.index(epoch))
 
 
 def _forget_epoch(epoch: int) -> None:

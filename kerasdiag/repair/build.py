@@ -17,6 +17,7 @@ from kerasdiag.repair.attributes import dress_dataset
 from kerasdiag.repair.choice.candidate import DISK, MEMORY, Choice
 from kerasdiag.repair.choice.rates import rate_of_plan
 from kerasdiag.repair.choice.remember import SmallRepair
+from kerasdiag.repair.choice.table import lines_of_memory
 from kerasdiag.repair.conversion.prepare import PreparedStore
 from kerasdiag.repair.decision import Decision
 from kerasdiag.repair.findings import find_all, first_images, gain_findings, is_repeatable
@@ -135,12 +136,13 @@ def _look_at(store: Store) -> None:
 
 
 class _Feed(NamedTuple):
-    """Where the images of a plan come from, and what that gave when it was tried, in images a second."""
+    """Where the images of a plan come from, why, and what that gave when it was tried, in images a second."""
 
     storage: str
     reading: Reading
     plan: PipelinePlan
     pixels: Pixels
+    choice: Choice | None = None
     images_per_s: float | None = None
 
 
@@ -155,13 +157,13 @@ def _choose_feed(plan: PipelinePlan, materials: Materials, request: Request, env
             rate = rate_of_plan(feed.plan, feed.pixels, materials.kernel, environment)
         return feed._replace(images_per_s=rate.images_per_s)
 
-    feed = tried(feed)
+    feed = tried(feed._replace(choice=choice))
     assert feed.images_per_s is not None  # just measured
     if feed.storage == DISK and choice.memory_helps and not choice.is_enough(feed.images_per_s):
-        say(
-            f"the disk gives {feed.images_per_s:,.0f} images/s only, so the store is read into memory.", request.verbose
-        )
-        return tried(_feed(plan, MEMORY, materials, request, environment))
+        choice = choice.in_memory(feed.images_per_s)
+        for line in lines_of_memory(choice, feed.images_per_s):
+            say(line, request.verbose)
+        return tried(_feed(plan, MEMORY, materials, request, environment)._replace(choice=choice))
     return feed
 
 
@@ -240,7 +242,7 @@ def _report(
 
 
 def _with_choice(report: RepairReport, materials: Materials, feed: _Feed) -> RepairReport:
-    choice, earlier = materials.choice, materials.earlier
+    choice, earlier = feed.choice, materials.earlier
     report = replace(report, storage=feed.storage, choice=choice, images_per_s=feed.images_per_s)
     if earlier is not None:
         report = replace(report, outcome=outcomes.REUSED, reason=earlier.as_reason)

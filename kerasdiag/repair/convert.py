@@ -19,6 +19,7 @@ from kerasdiag.repair.choice.candidate import DISK, MEMORY, NONE, Candidate, Cho
 from kerasdiag.repair.choice.choose import Subject, choose_repair, need_of
 from kerasdiag.repair.choice.remember import Memory, SmallRepair
 from kerasdiag.repair.choice.table import lines
+from kerasdiag.repair.conversion.bad_images import check_any_exists
 from kerasdiag.repair.conversion.prepare import PreparedStore, find_finished, prepare_store
 from kerasdiag.repair.decision import ALWAYS, Decision, decide, is_model
 from kerasdiag.repair.kernels.choose import choose_kernel
@@ -106,6 +107,7 @@ def autofix(
         BadImagesError: Images cannot be loaded.
         StoreError: The store cannot be made: no space, no permission.
         ValueError: An argument has a value that does not exist or is not built yet.
+        TypeError: An argument is of another type.
     """
     if is_disabled():
         report = RepairReport(outcomes.DISABLED, f"{DISABLE_VARIABLE} is set")
@@ -146,7 +148,7 @@ def _autofix(generator: Any, request: Request) -> Any:
     environment = Environment.collect()
     sources = None if spec.arrays is not None else find_sources(spec.filepaths, spec.directory)
     finished = None if sources is None or request.storage == "none" else _find_finished(sources, spec, request)
-    decision = decide(identity, _evidence(generator, identity, request, finished), request.when)
+    decision = decide(identity, _evidence(generator, identity, request, sources, finished), request.when)
     steps = _steps(spec, request, decision)
     reasons = unsupported(spec, request.mode)
     memory = Memory(identity, spec, request, environment.cores)
@@ -177,14 +179,21 @@ def _autofix(generator: Any, request: Request) -> Any:
     return _repair(subject, steps, finished, memory, earlier)
 
 
-def _evidence(generator: Any, identity: InputIdentity, request: Request, finished: PreparedStore | None) -> Any:
+def _evidence(
+    generator: Any, identity: InputIdentity, request: Request, sources: Sources | None, finished: PreparedStore | None
+) -> Any:
     """The evidence itself; a model is measured, where that can change what is done."""
     if not is_model(request.evidence):
         return request.evidence
     if finished is not None or request.when == ALWAYS:
         return None
     say("autofix measures this input and this model apart, which takes some seconds.", request.verbose)
-    return measure_apart(generator, identity, request.evidence)
+    try:
+        return measure_apart(generator, identity, request.evidence)
+    except FileNotFoundError:
+        if sources is not None:
+            check_any_exists(sources)
+        raise
 
 
 def _repair(
@@ -193,6 +202,8 @@ def _repair(
     request, spec, decision = subject.request, subject.spec, subject.decision
     if finished is None and earlier is None:
         say(f"autofix repairs this input: {decision.reason}.", request.verbose)
+    if finished is None and subject.sources is not None:
+        check_any_exists(subject.sources)
     is_open = request.chooses and finished is None and earlier is None
     choice = _compare(subject) if is_open else None
     chosen = None if choice is None else choice.chosen
@@ -220,9 +231,9 @@ def _repair(
         spec = replace(spec, loader=prepared.store.loader)
     materials = Materials(spec, prepared, subject.kernel, subject.load, steps, storage, choice, earlier)
     dataset = build(subject.generator, request, decision, materials)
-    made = dataset.repair_report.storage
-    if chosen is not None and choice is not None and made != DISK:
-        memory.keep(replace(chosen, repair=made), choice.reason, request.verbose)
+    made = dataset.repair_report.choice  # a disk that turned out too slow makes it another one
+    if made is not None and made.chosen.repair != DISK:
+        memory.keep(made.chosen, made.reason, request.verbose)
     return dataset
 
 

@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass
 from typing import Any  # evidence may be anything with a .profile
 
+from kerasdiag.ceilings.value import CEILINGS_METHOD
 from kerasdiag.diagnosis import INPUT_BOUND_FRACTION, Diagnosis, Verdict, diagnose
 from kerasdiag.errors import EvidenceError
-from kerasdiag.input_identity import InputIdentity
+from kerasdiag.input_identity import TF_DATA, InputIdentity
 from kerasdiag.profile import RunProfile
 from kerasdiag.profile_cache import find_last_profile
 
@@ -65,26 +66,42 @@ def decide(identity: InputIdentity, evidence: Any, when: str) -> Decision:
     if not is_about_it:
         reason = (
             f"the evidence ({origin}) is about another input: {describe_input(profile.training_input)}, and this one is "
-            f"{describe_input(identity)}. Train with this one and the profiler, or {_FORCE}"
+            f"{describe_input(identity)}. Train with this one and the profiler{_or_force(identity, ', or ')}"
         )
         return Decision(False, reason, evidence=origin)
     diagnosis = diagnose(profile)
     fraction = diagnosis.data_wait_fraction
-    share = "an unknown share" if fraction is None else f"{fraction:.0%}"
+    waited = _waited(profile, "an unknown share" if fraction is None else f"{fraction:.0%}")
     verdict = diagnosis.verdict
     waits = verdict == Verdict.INPUT_BOUND or (
         verdict == Verdict.MIXED and fraction is not None and fraction >= INPUT_BOUND_FRACTION
     )
     if waits:
-        reason = f"{verdict}: the training waited for data {share} of its time ({origin}){_throttled(diagnosis)}"
+        reason = f"{verdict}: {waited} ({origin}){_throttled(diagnosis)}"
         return Decision(True, reason, str(verdict), origin, planned, profile, is_training)
-    reason = f"{_why_not(verdict, share)} ({origin}); {_FORCE}"
+    reason = f"{_why_not(verdict, waited)} ({origin}){_or_force(identity, '; ')}"
     return Decision(False, reason, str(verdict), origin, planned, profile, is_training)
 
 
 def is_model(evidence: Any) -> bool:
     """Tell whether evidence is a Keras model, which is measured first."""
     return callable(getattr(evidence, "fit", None)) and hasattr(evidence, "compile")
+
+
+def is_measured_apart(profile: RunProfile | None) -> bool:
+    """Tell whether a profile is of no training: input and model were measured, each without the other."""
+    return profile is not None and profile.method == CEILINGS_METHOD
+
+
+def _or_force(identity: InputIdentity, before: str) -> str:
+    """What repairs whatever the evidence says; nothing does where the input is a dataset already."""
+    return "" if identity.kind == TF_DATA else f"{before}{_FORCE}"
+
+
+def _waited(profile: RunProfile, share: str) -> str:
+    if is_measured_apart(profile):
+        return f"input and step were measured apart, and a training of them would wait for data {share} of its time"
+    return f"the training waited for data {share} of its time"
 
 
 def _planned_before(identity: InputIdentity) -> int | None:
@@ -103,17 +120,14 @@ def _throttled(diagnosis: Diagnosis) -> str:
     return f"; its CPU quota stopped it in {share:.0%} of the quota's periods meanwhile, so raise that first"
 
 
-def _why_not(verdict: Verdict, share: str) -> str:
+def _why_not(verdict: Verdict, waited: str) -> str:
     if verdict == Verdict.NOT_ENOUGH_DATA:
         return f"{verdict}: too few steps were measured for a verdict"
     if verdict == Verdict.UNKNOWN:
         return f"{verdict}: the data wait of that run could not be measured"
     if verdict == Verdict.PARTLY_INPUT_BOUND:
-        return (
-            f"{verdict}: the training waited for data {share} of its time, below the {INPUT_BOUND_FRACTION:.0%} at "
-            "which a repair is made by itself"
-        )
-    return f"{verdict}: the training waited for data {share} of its time, so a repair would bring little"
+        return f"{verdict}: {waited}, below the {INPUT_BOUND_FRACTION:.0%} at which a repair is made by itself"
+    return f"{verdict}: {waited}, so a repair would bring little"
 
 
 def _find_profile(identity: InputIdentity, evidence: Any) -> tuple[RunProfile | None, str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # evidence may be anything with a .profile
 
+import numpy as np
+
 from kerasdiag.environment.cache_directory import VARIABLE, cache_directories
 from kerasdiag.repair.decision import ALWAYS, BOTTLENECK
 
@@ -17,6 +19,8 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "bad_images": ("raise", "skip"),
     "on_error": ("raise", "keep"),
 }
+# Any text is true, so "no" would mean yes.
+_SWITCHES = {"recheck": "True or False", "verbose": "0 (say nothing) or 1"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Request:
 
     Raises:
         ValueError: One has a value that does not exist, or does not go with another one.
+        TypeError: One is of another type.
     """
 
     evidence: Any
@@ -44,6 +49,11 @@ class Request:
             if value not in values:
                 expected = ", ".join(map(repr, values))
                 raise ValueError(f"autofix: {name} must be one of: {expected}. Received: {value!r}.")
+        _check_evidence(self.evidence)
+        for name, expected in _SWITCHES.items():
+            value = getattr(self, name)
+            if not isinstance(value, np.bool_) and not hasattr(value, "__index__"):
+                raise TypeError(f"autofix: {name} must be {expected}. Received: {value!r}.")
         steps = self.steps_per_epoch
         if steps is not None and (isinstance(steps, bool) or not hasattr(steps, "__index__") or steps < 1):
             raise ValueError(f"autofix: steps_per_epoch must be a whole number above 0. Received: {steps!r}.")
@@ -75,3 +85,15 @@ class Request:
     def chosen_dir(self) -> bool:
         """Whether the user chose that place."""
         return self.cache_dir is not None or bool(os.environ.get(VARIABLE))
+
+
+def _check_evidence(evidence: Any) -> None:
+    """Refuse the value of another argument in the place of the evidence, where a text is the path of a profile."""
+    if not isinstance(evidence, str) or os.path.exists(evidence):
+        return
+    meant = [f'autofix(generator, {name}="{evidence}")' for name, values in _VALUES.items() if evidence in values]
+    if meant:
+        raise ValueError(
+            f"autofix: its second argument is the evidence, and {evidence!r} is a value of another one. Type "
+            f"{' or '.join(meant)}. Received: evidence={evidence!r}."
+        )

@@ -85,7 +85,7 @@ def keep_dataset(dataset: Any, identity: InputIdentity, request: Request) -> Any
     decision = decide(identity, evidence, request.when)
     reason = "it is a tf.data.Dataset already"
     if decision.evidence is not None:
-        reason += f"; {decision.reason.partition('; autofix(')[0]}"
+        reason += f"; {decision.reason}"
     remedy = None if decision.profile is None else diagnose(decision.profile).next_step
     findings = () if remedy is None else (_one_line(remedy),)
     say(f"autofix kept the dataset: {reason}.", request.verbose)

@@ -63,7 +63,7 @@ def main():
     path = os.path.join(tempfile.mkdtemp(), "run.kdprof.json")
     arguments = example.parse_arguments([*sys.argv[1:], "--save", path])
     keras = example.import_keras()
-    frame = example.read_rows(arguments.data, arguments.x_col, arguments.y_col, arguments.rows)
+    frame = example.read_rows(arguments.data, arguments.x_col, arguments.y_col, arguments.rows, arguments.directory)
     training, validation = example.make_generators(keras, frame, arguments)
     model = example.make_model(keras, arguments.size, len(training.class_indices))
     batches = [training[index] for index in range(8)]

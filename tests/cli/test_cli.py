@@ -131,3 +131,57 @@ def test_a_package_that_is_needed_and_broken_is_named(tmp_path, text):
     assert done.stderr.startswith("kerasdiag: the package packaging, which it needs, is missing or broken (")
     assert done.stderr.endswith("-m pip install --force-reinstall packaging\n")
     assert len(done.stderr.splitlines()) == 1
+
+
+def usage_error(capsys, *arguments):
+    """What wrong usage prints: the usage, and the line below it."""
+    with pytest.raises(SystemExit) as caught:
+        main(list(arguments))
+    assert caught.value.code == 2
+    heard = capsys.readouterr()
+    assert heard.out == ""
+    usage, _, error = heard.err.rstrip("\n").rpartition("\n")
+    return usage, error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command", "stray"),
+    [
+        (["run", "--epochs", "3", "train.py"], "kerasdiag run", "--epochs"),
+        (["report", "x.json", "extra"], "kerasdiag report", "extra"),
+        (["explain", "KD101", "KD102"], "kerasdiag explain", "KD102"),
+        (["doctor", "--foo"], "kerasdiag doctor", "--foo"),
+        (["store", "info", "a", "b"], "kerasdiag store info", "b"),
+        (["store", "--foo"], "kerasdiag store", "--foo"),
+        (["--foo"], "kerasdiag", "--foo"),
+    ],
+)
+def test_what_is_left_over_shows_the_usage_of_its_command(arguments, command, stray, capsys):
+    """That of the whole command line says nothing about the mistake."""
+    usage, error = usage_error(capsys, *arguments)
+    assert usage.startswith(f"usage: {command} [")
+    assert error.startswith(f"{command}: error: unrecognized arguments: {stray}")
+    of_script = ". The script's own arguments come after the script: kerasdiag run train.py --epochs 3"
+    assert error.endswith(of_script) is (command == "kerasdiag run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "guess"),
+    [
+        (["reprot", "x.json"], ". Did you mean report?"),
+        (["doctr"], ". Did you mean doctor?"),
+        (["store", "infos"], ". Did you mean info?"),
+        (["doctor", "--format", "jsn"], ". Did you mean json?"),
+        (["autofix"], ". autofix is no command but Python: from kerasdiag import autofix"),
+        (
+            ["bottleneckprofiler"],
+            ". BottleneckProfiler is no command but Python: from kerasdiag import BottleneckProfiler",
+        ),
+        (["xyzzy"], ""),
+    ],
+)
+def test_what_a_misspelt_command_was_meant_to_be(arguments, guess, capsys):
+    """After the list of all that there are; nothing where nothing is near."""
+    _, error = usage_error(capsys, *arguments)
+    assert "(choose from " in error
+    assert error.partition(")")[2] == guess

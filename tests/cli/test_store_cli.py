@@ -15,6 +15,7 @@ import pytest
 from conversions import LOADER, content, convert, write_picture, write_pictures
 
 from kerasdiag.cli import main, store_clean
+from kerasdiag.repair.choice.remember import SmallRepair
 from kerasdiag.repair.pixel_store import remove_store as removal
 from kerasdiag.repair.pixel_store.lock import StoreLock
 from kerasdiag.repair.pixel_store.store import Store, open_store
@@ -172,6 +173,13 @@ def test_verify_names_every_damaged_record_and_shard(prepared, folder, capsys):
     assert content(folder) == before
 
 
+def test_verify_counts_one_problem_as_one(prepared, folder, capsys):
+    """Not as "1 problems"."""
+    damage(prepared.store.files[0], int(prepared.store.data_offset[2]) + 17)
+    assert main(["store", "verify", folder]) == 1
+    assert f"{folder} is damaged (1 problem). Delete it" in capsys.readouterr().out
+
+
 def test_verify_of_a_damaged_index_is_a_finding(folder, capsys):
     """The index is part of the store."""
     (Path(folder) / "index.json").write_text("[")
@@ -304,6 +312,51 @@ def test_clean_forgets_repairs_without_a_store(remembered, folder, capsys, monke
     assert "Delete what is remembered? The next autofix would make them anew. [y/N]" in out
     assert "forgot 2 repairs without a store" in out
     assert list(remembered.iterdir()) == []
+
+
+@pytest.fixture
+def in_memory(remembered):
+    """Beside them an array, which needs no store, and an input whose store is read into memory."""
+    known = json.loads((remembered / "1.kdrepair.json").read_text())
+    for name, kind in (("2", "NumpyArrayIterator"), ("3", "DirectoryIterator")):
+        choice = {**known, "repair": "memory", "input": f"{kind} (40 rows)", "reason": "the disk was too slow"}
+        (remembered / f"{name}.kdrepair.json").write_text(json.dumps(choice))
+    return remembered
+
+
+def test_info_sets_stores_read_into_memory_apart(in_memory, capsys):
+    """They are no repairs without a store; arrays are."""
+    assert main(["store", "info"]) == 0
+    first, second = capsys.readouterr().out.split("\n\nInputs whose store autofix reads into memory, ")
+    assert "DirectoryIterator" not in first
+    assert "NumpyArrayIterator (40 rows)  the disk was too slow" in first
+    assert second.startswith("because from the disk it did not feed their training:\nREPAIR ")
+    assert 'storage="memory"  2026-11-21 10:00  DirectoryIterator (40 rows)  the disk was too slow' in second
+    assert len(second.splitlines()) == 3
+
+
+def test_clean_tells_stores_read_into_memory_from_repairs_without_one(in_memory, capsys):
+    """All of them are forgotten, and the sentence counts both kinds."""
+    assert main(["store", "clean", "--yes"]) == 0
+    out = capsys.readouterr().out
+    count = "3 repairs without a store and 1 input whose store goes into memory"
+    assert f"autofix remembers {count} (kerasdiag store info lists them)" in out
+    assert f"forgot {count}\n" in out
+    assert list(in_memory.iterdir()) == []
+
+
+def test_counts_of_what_is_remembered_in_words():
+    """One of a kind, several, and one kind alone."""
+    small, array, store = (
+        SmallRepair(repair, None, 2, "2026", kind, "")
+        for repair, kind in (("none", "D"), ("memory", "NumpyArrayIterator (1 row)"), ("memory", "D"))
+    )
+    assert store_clean.choices_text([small]) == "1 repair without a store"
+    assert store_clean.choices_text([small, array]) == "2 repairs without a store"
+    assert store_clean.choices_text([store]) == "1 input whose store goes into memory"
+    assert store_clean.choices_text([array, store, store]) == (
+        "1 repair without a store and 2 inputs whose stores go into memory"
+    )
 
 
 def test_clean_refuses_a_link(folder, tmp_path, capsys):

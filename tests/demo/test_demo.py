@@ -24,8 +24,9 @@ from kerasdiag.diagnosis import diagnose
 TINY = ["--size", "96", "--batch-size", "8", "--images", "24"]
 
 
-def run_demo(*arguments, cwd, environment=(), check=False):
-    environment = {**os.environ, "PYTHONPATH": str(Path(kerasdiag.__file__).parents[1]), "PYTHONIOENCODING": "utf-8",
+def run_demo(*arguments, cwd, environment=(), check=False, first_on_path=None):
+    folders = [str(folder) for folder in (first_on_path, Path(kerasdiag.__file__).parents[1]) if folder is not None]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "PYTHONIOENCODING": "utf-8",
                    "TMPDIR": str(cwd), **dict(environment)}  # fmt: skip
     if os.environ.get("KERASDIAG_TEST_ENVIRONMENT") == "tfkeras":
         environment["TF_USE_LEGACY_KERAS"] = "1"
@@ -99,17 +100,28 @@ def test_it_leaves_nothing_behind_when_it_is_ended(tmp_path, number):
     [
         (["--save", "file/figures"], "cannot be written"),
         (["--data", "absent"], "no such folder or file"),
-        (["--images", "0"], "expected a whole number of at least 1"),
-        (["--images", "many"], "invalid"),
+        (["--data", "rows.csv", "--x-col", "path"], "has the columns a, b, and no path"),
+        (["--images", "0"], "argument --images: expected a whole number of at least 1. Received: '0'"),
+        (["--images", "many"], "argument --images: expected a whole number of at least 1. Received: 'many'"),
+        (["--batch-size", "1e3"], "argument --batch-size: expected a whole number of at least 1. Received: '1e3'"),
+        (["--batch-size", "100000", "--images", "10"], "--batch-size 100000 is more than there are images (10)"),
+        (["--batch-size", "100000", "--data", "rows.csv"], "--batch-size 100000 is more than there are images (1)"),
+        (
+            ["--size", "1000000"],
+            "10 batches of 32 images of 1000000x1000000 are held at once. They take 3840.0 TB",
+        ),
     ],
 )
 def test_wrong_usage_is_one_sentence(tmp_path, arguments, message):
-    """Exit code 2, no traceback, before anything is trained."""
+    """Exit code 2, no traceback, before anything is trained, and before TensorFlow starts."""
     (tmp_path / "file").write_text("")
-    result = run_demo(*arguments, cwd=tmp_path)
+    (tmp_path / "rows.csv").write_text("a,b\n1.jpg,2\n")
+    (tmp_path / "tensorflow.py").write_text("print('TensorFlow starts')")
+    result = run_demo(*arguments, cwd=tmp_path, first_on_path=tmp_path)
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+    assert "TensorFlow starts" not in result.stdout
 
 
 def test_missing_packages_are_named_with_the_command_that_brings_them(tmp_path):

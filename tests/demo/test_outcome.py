@@ -14,6 +14,7 @@ from kerasdiag.demo.saved import figures, load, save
 from kerasdiag.demo.table import notes, render
 from kerasdiag.diagnosis import diagnose
 from kerasdiag.errors import DataError
+from kerasdiag.report.terminal import duration
 
 
 def make_run(name, wait_s, step_s, batch_size=32):
@@ -147,3 +148,19 @@ def test_a_saved_demo_is_read_back(tmp_path):
     assert load(tmp_path).speedup == outcome.speedup
     with pytest.raises(DataError, match="holds no demo saved"):
         load(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(("best_s", "is_faster"), [(0.15, True), (0.9, False), (0.95, False)])
+def test_more_workers_that_do_not_pay_are_said(best_s, is_faster, capsys):
+    """The run that was announced does not vanish from the table without a word."""
+    default, best = make_run("generator, workers=1", 0.9, 0.03), make_run("generator, workers=2 (best)", best_s, 0.03)
+    first, second = story._better(default, best)
+    said = " ".join(capsys.readouterr().out.split())
+    if is_faster:
+        assert (first, second, said) == (default, best, "")
+        return
+    assert first == second == dataclasses.replace(default, name="generator, workers=1 (best)")
+    assert said == (
+        f"It made a step of {duration(best.step_s)}, no shorter than the {duration(0.93)} of workers=1: with this model "
+        "workers=1 is the generator's best."
+    )

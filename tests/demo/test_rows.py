@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 from builders import write_photos
 
-from kerasdiag.demo.rows import read_rows
+from kerasdiag.demo.rows import check_images, find_rows
 from kerasdiag.errors import DataError
+
+
+def read_rows(*arguments, **options):
+    """As the demo does: found first, and decoded once TensorFlow is there."""
+    rows = find_rows(*arguments, **options)
+    check_images([path for path, _ in rows])
+    return rows
 
 
 @pytest.fixture(scope="module")

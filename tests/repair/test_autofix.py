@@ -255,12 +255,65 @@ def test_a_copy_gets_a_store_of_its_own(tmp_path):
         ({"steps_per_epoch": 0}, "steps_per_epoch must be a whole number above 0"),
         ({"steps_per_epoch": 2.5}, "steps_per_epoch must be a whole number above 0"),
         ({"steps_per_epoch": True}, "steps_per_epoch must be a whole number above 0"),
+        ({"evidence": "always"}, r'is a value of another one\. Type autofix\(generator, when="always"\)\. Received'),
+        ({"evidence": "bottleneck"}, r'Type autofix\(generator, when="bottleneck"\)'),
+        ({"evidence": "replay"}, r'Type autofix\(generator, mode="replay"\)'),
+        ({"evidence": "raise"}, r'bad_images="raise"\) or autofix\(generator, on_error="raise"\)'),
     ],
 )
 def test_wrong_arguments(images, arguments, words):
     """One ValueError that names the argument, what it may be, and what it was."""
     with pytest.raises(ValueError, match=words):
         autofix(make_generator(*images), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"verbose": "no"}, r"verbose must be 0 \(say nothing\) or 1\. Received: 'no'"),
+        ({"verbose": None}, r"verbose must be 0"),
+        ({"recheck": "no"}, r"recheck must be True or False\. Received: 'no'"),
+    ],
+)
+def test_arguments_of_the_wrong_type(images, arguments, words):
+    """A text is true, whatever it says."""
+    with pytest.raises(TypeError, match=words):
+        autofix(make_generator(*images), **arguments)
+
+
+def test_numbers_of_numpy_are_switches(images, capsys):
+    """As bool and int are."""
+    autofix(make_generator(*images), verbose=np.int64(0), recheck=np.bool_(True))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_profile_may_be_called_as_a_value_is(images, tmp_path, monkeypatch):
+    """A file of that name is evidence."""
+    monkeypatch.chdir(tmp_path)
+    generator = make_generator(*images)
+    evidence_about(generator, 0.0).save("always")
+    assert autofix(generator, "always", verbose=0).repair_report.verdict == "compute-bound"
+
+
+NO_EPOCHS = [("4", TypeError), (2.5, TypeError), (None, TypeError), (True, TypeError), (-1, ValueError)]
+
+
+@pytest.mark.parametrize(("epoch", "error"), NO_EPOCHS)
+@pytest.mark.parametrize("when", ["always", "bottleneck"])
+def test_set_epoch_takes_whole_numbers(images, when, epoch, error):
+    """It decides which draws a resumed training gets; a generator that was kept refuses the same."""
+    data = autofix(make_generator(*images), when=when, verbose=0)
+    assert data.repair_report.outcome == ("kept" if when == "bottleneck" else "repaired")
+    with pytest.raises(error, match=rf"epoch must be a whole number, 0 for the first epoch\. Received: {epoch!r}"):
+        data.set_epoch(epoch)
+    for number in (0, 3, np.int64(3), np.uint8(3)):
+        assert data.set_epoch(number) is None
+
+
+def test_disabled_takes_any_epoch(images, monkeypatch):
+    """The switch breaks no script."""
+    monkeypatch.setenv("KERASDIAG_DISABLE", "1")
+    assert autofix(make_generator(*images)).set_epoch("4") is None
 
 
 def test_what_is_no_generator():
@@ -275,6 +328,23 @@ def test_no_rows(images):
     frame, folder = images
     with pytest.raises(KerasDiagError, match=r"no images.*x_col, directory"):
         autofix(make_generator(frame.assign(file="absent.jpg"), folder), when="always")
+
+
+@pytest.mark.parametrize("arguments", [{}, {"storage": "none"}, {"bad_images": "skip"}])
+def test_a_wrong_directory_is_called_so(images, tmp_path, cache, arguments):
+    """Where none of the files is there the images are not to blame; nothing is written, and all of them are in the error."""
+    generator = make_generator(images[0], tmp_path / "elsewhere", validate_filenames=False)
+    with pytest.raises(BadImagesError) as error:
+        autofix(generator, when="always", verbose=0, **arguments)
+    message = str(error.value)
+    assert (
+        f"None of the 24 images exists, for example {tmp_path / 'elsewhere' / images[0]['file'][0]} (row 0)" in message
+    )
+    assert "directory= names the folder that the file names in x_col are relative to" in message
+    assert 'bad_images="skip"' not in message
+    assert len(message.splitlines()) == 1
+    assert len(error.value.images) == 24
+    assert not cache.exists()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from kerasdiag import RunProfile
 from kerasdiag.input_identity import identify_input
 from kerasdiag.repair.choice.candidate import DISK, MEMORY, NONE, WORKERS, Candidate, Choice, Need, climb
 from kerasdiag.repair.choice.remember import Memory, forget_all, list_choices
-from kerasdiag.repair.choice.table import lines
+from kerasdiag.repair.choice.table import lines, lines_of_memory
 from kerasdiag.repair.decision import decide
 from kerasdiag.repair.read_generator import read_spec
 from kerasdiag.repair.request import Request
@@ -129,6 +129,37 @@ def test_the_table(golden):
     ladder[1] = dataclasses.replace(ladder[1], measured=345.6)
     choice = Choice(GPU, tuple(ladder), ladder[-1], "with anything smaller the training would reach 780 images/s")
     golden("choice_table.txt", "\n".join(lines(choice)) + "\n")
+
+
+def test_a_disk_that_turns_out_too_slow_makes_it_memory():
+    """The choice is then another one, with what was measured of the disk, and both lines say the same."""
+    ladder = [*candidates()[:3], Candidate(DISK, "store", predicted=5000), Candidate(MEMORY, "memory", predicted=5000)]
+    on_disk = Choice(CPU, tuple(ladder), ladder[3], "with anything smaller the training would reach 780 images/s")
+    assert lines(on_disk)[-1] == (
+        "chosen: store; with anything smaller the training would reach 780 images/s. If the disk turns out too slow for "
+        "it, the store is read into memory once it is made."
+    )
+    in_memory = on_disk.in_memory(1000)
+    assert (in_memory.chosen.repair, in_memory.candidates[3].measured) == (MEMORY, 1000)
+    assert lines_of_memory(in_memory, 1000) == [
+        "the store is there, and from the disk this dataset gives 1,000 images/s, which is not enough.",
+        "chosen instead: memory; from the disk the training would reach 500 images/s, from memory up to 833.",
+    ]
+    marked = [line for line in lines(in_memory) if line.endswith("<- chosen")]
+    assert len(marked) == 1
+    assert "  memory " in marked[0]
+    alone = Choice(CPU, (ladder[3],), ladder[3], "the only one that is possible")
+    assert lines(alone)[-1] == "chosen: store; the only one that is possible."
+
+
+@pytest.mark.parametrize("is_apart", [True, False])
+def test_what_was_measured_apart_is_not_called_a_training(is_apart):
+    """No fit has run."""
+    need = Need(1000, 100, shares_cores=False, is_measured_apart=is_apart)
+    ladder = candidates()
+    head = lines(Choice(need, tuple(ladder), ladder[3], "so"))[0]
+    would = "input and model were measured apart: a training of them would get 100 images/s and could take 1,000."
+    assert head.startswith(would if is_apart else "this training gets 100 images/s and could take 1,000.")
 
 
 # --- What is remembered ------------------------------------------------------------------------------

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import pytest
 from builders import make_input, make_profile
 
+from kerasdiag.ceilings.value import CEILINGS_METHOD, Ceilings
 from kerasdiag.diagnosis import diagnose
 from kerasdiag.environment.window import MachineWindow
 from kerasdiag.errors import EvidenceError, ProfileFileError
+from kerasdiag.input_identity import TF_DATA, InputIdentity
 from kerasdiag.profile import RunProfile
 from kerasdiag.profile_cache import save_last_profile
 from kerasdiag.repair import decision
@@ -152,3 +154,47 @@ def test_what_is_no_evidence(tmp_path):
         decide(ME, 3, "bottleneck")
     with pytest.raises(ProfileFileError, match=r"absent.json"):
         decide(ME, tmp_path / "absent.json", "bottleneck")
+
+
+def apart(input_s, step_s, **facts):
+    """What measuring input and model apart gives, as for a model as evidence."""
+    return RunProfile(
+        host="workstation",
+        created_at="2026-11-23T10:00:00+00:00",
+        state="completed",
+        training_input=ME,
+        method=CEILINGS_METHOD,
+        ceilings=Ceilings(input_s=input_s, step_s=step_s, steps=20),
+        **facts,
+    )
+
+
+@pytest.mark.parametrize(
+    ("input_s", "repair", "end"),
+    [
+        (1.0, True, " (measured on workstation at 2026-11-23 10:00 UTC)"),
+        (0.05, False, ", so a repair would bring little (measured on workstation at 2026-11-23 10:00 UTC); "),
+        (0.055, False, ", below the 20% at which a repair is made by itself (measured on workstation at "),
+    ],
+)
+def test_what_was_measured_apart_is_no_training_that_ran(input_s, repair, end):
+    """The sentence says how it is known, and does not speak of a training that has waited."""
+    made = decide(ME, apart(input_s, 0.05), "bottleneck")
+    assert made.repair is repair
+    share = max(0, 1 - 0.05 / input_s)
+    assert (
+        f"bound: input and step were measured apart, and a training of them would wait for data {share:.0%} of its time{end}"
+        in made.reason
+    )
+    assert "the training waited" not in made.reason
+
+
+@pytest.mark.parametrize("about", [None, "itself", "another"])
+@pytest.mark.parametrize("wait_s", [0.0, 0.006, 0.1])
+def test_a_dataset_is_not_told_to_repair_anyway(about, wait_s):
+    """It comes back as it is whatever is asked for, so no advice says otherwise."""
+    dataset = InputIdentity(TF_DATA, "_RangeDataset")
+    known = None if about is None else profile(wait_s, training_input=dataset if about == "itself" else ME)
+    reason = decide(dataset, known, "bottleneck").reason
+    assert about is None or "when=" not in reason
+    assert about != "another" or reason.endswith("Train with this one and the profiler")

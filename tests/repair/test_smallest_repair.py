@@ -235,7 +235,8 @@ def test_a_store_where_the_files_are_too_slow(images, cache, accelerator, capsys
     """A training that takes everything gets the store; it is measured afterwards."""
     generator = make_generator(*images, options=ARTICLE)
     report = autofix(generator, evidence_about(generator, 20, 10**6)).repair_report
-    assert (report.outcome, report.converted, report.choice.chosen.repair) == ("repaired", 24, "disk")
+    assert (report.outcome, report.converted) == ("repaired", 24)
+    assert report.choice.chosen.repair == report.storage
     assert report.storage in ("disk", "memory")
     assert report.gain > 5
     measured = {one.repair: one.measured for one in report.choice.candidates if one.repair != "workers"}
@@ -244,6 +245,8 @@ def test_a_store_where_the_files_are_too_slow(images, cache, accelerator, capsys
     assert re.search(
         r"chosen: store on disk \(\d\d.\d kB, about 1 s to make\); with anything smaller .* would reach", printed
     )
+    assert "If the disk turns out too slow for it, the store is read into memory once it is made." in printed
+    assert ("chosen instead" in printed) is (report.storage == "memory")
     assert "so the training should run" in printed
     assert identify_input(autofix(make_generator(*images, options=ARTICLE))).repaired in ("disk", "memory")
 
@@ -262,7 +265,21 @@ def test_memory_where_the_disk_is_too_slow(images, accelerator, monkeypatch, cap
     report = autofix(generator, evidence_about(generator, 20, 10**6)).repair_report
     assert (report.storage, report.reading, report.converted) == ("memory", "memory", 24)
     assert report.images_per_s > 50
-    assert "the disk gives 50 images/s only, so the store is read into memory" in capsys.readouterr().err
+    assert (report.choice.chosen.repair, report.choice.chosen.text) == ("memory", "that store, in memory")
+    assert {one.repair: one.measured for one in report.choice.candidates}["disk"] == 50
+    printed = capsys.readouterr().err
+    assert in_order(
+        printed,
+        "<- chosen\nkerasdiag:   that store, in memory",
+        "chosen: store on disk",
+        "If the disk turns out too slow for it",
+        "the store is there, and from the disk this dataset gives 50 images/s, which is not enough.",
+        "chosen instead: that store, in memory; from the disk the training would reach ",
+        ", from memory up to ",
+        "measured afterwards",
+    )
+    assert " only" not in printed
+    assert "from the disk the training would reach" in list_choices()[0][1].reason
     again = autofix(make_generator(*images, options=ARTICLE)).repair_report
     assert (again.outcome, again.storage, again.converted) == ("reused", "memory", 0)
 
@@ -342,6 +359,15 @@ def test_storage_forces_one(images, accelerator, capsys, storage):
 
 
 # --- What is a dataset already -----------------------------------------------------------------------
+
+
+def test_a_dataset_that_the_evidence_is_not_about(capsys):
+    """Nothing repairs a dataset, so no line says that something does."""
+    dataset = tf.data.Dataset.range(3)
+    assert autofix(dataset, make_profile(0.1, 0.05)) is dataset
+    printed = capsys.readouterr().err
+    assert "about another input" in printed
+    assert "anyway" not in printed
 
 
 def test_a_dataset_comes_back_with_its_findings(capsys):

@@ -23,12 +23,14 @@ class Need:
     Attributes:
         images_per_s: Images a second that it could take.
         now_images_per_s: Images a second that it takes now, None where nobody measured.
+        is_measured_apart: Whether both follow from input and model alone: no training of them has run.
         shares_cores: Whether the model computes on the cores that make its batches, too.
     """
 
     images_per_s: float
     now_images_per_s: Optional[float]
     shares_cores: bool
+    is_measured_apart: bool = False
 
     def trains_at(self, rate: float) -> float:
         """Return the images a second of the training, fed by an input of this rate.
@@ -104,6 +106,21 @@ class Choice:
         """Tell whether that feeds the training about as well as was predicted of the chosen repair."""
         predicted = self.chosen.trains_at(self.need)
         return predicted is None or self.need.trains_at(rate) >= ENOUGH * predicted
+
+    def in_memory(self, disk_rate: float) -> Choice:
+        """Return the choice of memory in place of a disk that turned out too slow.
+
+        Args:
+            disk_rate: Images a second that the repair gives from the disk.
+        """
+        known = tuple(replace(one, measured=disk_rate) if one.repair == DISK else one for one in self.candidates)
+        from_disk = replace(self.chosen, measured=disk_rate).trains_at(self.need)
+        chosen = next(one for one in known if one.repair == MEMORY)
+        from_memory = chosen.trains_at(self.need)
+        reason = f"from the disk the training would reach {from_disk or 0:,.0f} images/s"
+        if from_memory is not None:
+            reason += f", from memory up to {from_memory:,.0f}"
+        return Choice(self.need, known, chosen, reason)
 
     @property
     def memory_helps(self) -> bool:

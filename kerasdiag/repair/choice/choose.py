@@ -20,7 +20,7 @@ from kerasdiag.random_streams import streams_kept
 from kerasdiag.repair.choice.candidate import DISK, MEMORY, NONE, WORKERS, WORTH_IT, Candidate, Choice, Need, climb
 from kerasdiag.repair.choice.rates import Sample, load_sample, rate_of_plan
 from kerasdiag.repair.conversion.estimate import bytes_to_write, check_fits
-from kerasdiag.repair.decision import Decision
+from kerasdiag.repair.decision import Decision, is_measured_apart
 from kerasdiag.repair.kernels.choose import KernelChoice
 from kerasdiag.repair.pipeline.pixels import FilePixels, Pixels, fits_into_memory, pixels_of_arrays
 from kerasdiag.repair.pixel_store.sources import Sources
@@ -74,7 +74,8 @@ def need_of(decision: Decision, generator: Any) -> Need | None:
         return None
     shares_cores = not compat.computes_on_accelerator(generator)
     if decision.is_training:
-        return Need(demand.wanted_images_per_s, demand.images_per_s, shares_cores)
+        apart = is_measured_apart(decision.profile)
+        return Need(demand.wanted_images_per_s, demand.images_per_s, shares_cores, apart)
     return Need(VALIDATION_FASTER * demand.wanted_images_per_s, None, shares_cores)
 
 
@@ -194,7 +195,7 @@ class _Ladder:
         impossible = disk.impossible
         if impossible is None and not fits_into_memory(num_bytes, memory.available_bytes):
             impossible = f"{size(num_bytes)} of images, and {size(memory.available_bytes)} of memory left for all"
-        return Candidate(MEMORY, "the same in memory", predicted=self._kernel_rate, impossible=impossible)
+        return Candidate(MEMORY, "that store, in memory", predicted=self._kernel_rate, impossible=impossible)
 
     # --- What it gives ---
 

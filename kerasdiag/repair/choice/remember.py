@@ -1,4 +1,4 @@
-"""Repairs without a store, kept in the cache directory: a store is found again by itself, these are not."""
+"""Choices kept in the cache directory: a store is found again by itself; how else to repair, or that it is read into memory, is not."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from kerasdiag.spec import GeneratorSpec
 
 FORMAT = 1
 _SUFFIX = ".kdrepair.json"
+_ARRAYS = "NumpyArrayIterator"  # how ``describe_input`` begins for them
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class SmallRepair:
     """A repair that was chosen for an input.
 
     Attributes:
-        repair: ``"workers"``, ``"none"``, or for images that are an array ``"memory"``.
+        repair: ``"workers"``, ``"none"``, or ``"memory"``: over images that are an array, or a store that is read
+            into memory.
         workers: Number of workers, for ``"workers"``.
         cores: Cores that the process had; on another number of them the choice may be another.
         created_at: When, ISO 8601 in UTC.
@@ -43,6 +45,11 @@ class SmallRepair:
     created_at: str
     input: str
     reason: str
+
+    @property
+    def needs_store(self) -> bool:
+        """Whether it reads a store; an array is in memory as it is."""
+        return self.repair == MEMORY and not self.input.startswith(_ARRAYS)
 
     @property
     def as_reason(self) -> str:

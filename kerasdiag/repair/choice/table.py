@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasdiag.repair.choice.candidate import Candidate, Choice, Need
+from kerasdiag.repair.choice.candidate import DISK, Candidate, Choice, Need
 
 _HEADER = ("repair", "at most", "measured", "training then")
 
@@ -20,14 +20,37 @@ def lines(choice: Choice) -> list[str]:
         f"{_describe(choice.need)} The smallest repair that feeds it, in images/s:",
         *table,
         *(f"  not possible: {one.text}: {one.impossible}" for one in choice.candidates if one.impossible),
-        f"chosen: {chosen}; {choice.reason}.",
+        f"chosen: {chosen}; {choice.reason}.{_open_question(choice)}",
     ]
+
+
+def lines_of_memory(choice: Choice, disk_rate: float) -> list[str]:
+    """Return what is said where the disk turned out too slow and the choice became memory.
+
+    Args:
+        choice: That of memory.
+        disk_rate: Images a second that the dataset gives from the disk.
+    """
+    return [
+        f"the store is there, and from the disk this dataset gives {disk_rate:,.0f} images/s, which is not enough.",
+        f"chosen instead: {choice.chosen.text}; {choice.reason}.",
+    ]
+
+
+def _open_question(choice: Choice) -> str:
+    """What the table cannot know yet: nobody has read the store, for it is not made."""
+    if choice.chosen.repair != DISK or not choice.memory_helps:
+        return ""
+    return " If the disk turns out too slow for it, the store is read into memory once it is made."
 
 
 def _describe(need: Need) -> str:
     if need.now_images_per_s is None:
         return f"validation could take about {need.images_per_s:,.0f} images/s, judged by the training."
-    return f"this training gets {need.now_images_per_s:,.0f} images/s and could take {need.images_per_s:,.0f}."
+    gets, takes = f"{need.now_images_per_s:,.0f} images/s", f"{need.images_per_s:,.0f}"
+    if need.is_measured_apart:
+        return f"input and model were measured apart: a training of them would get {gets} and could take {takes}."
+    return f"this training gets {gets} and could take {takes}."
 
 
 def _row(candidate: Candidate, need: Need) -> tuple[str, ...]:

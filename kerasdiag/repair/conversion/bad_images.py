@@ -61,6 +61,23 @@ def bad_images_error(images: Sequence[BadImage], num_sources: int) -> BadImagesE
     return BadImagesError("\n".join([head, *lines]), tuple(images))
 
 
+def check_any_exists(sources: Sources) -> None:
+    """Look for the files until one is found: where none is there, the folder is wrong, and not the images.
+
+    Raises:
+        BadImagesError: There is none.
+    """
+    if any(os.path.lexists(sources.path(name)) for name in sources.names):
+        return
+    images = bad_images(sources, dict.fromkeys(sources.names, "no such file"))
+    raise BadImagesError(
+        f"None of the {len(images):,} images exists, for example {printable(images[0].path)} ({_rows(images[0].rows)}). Of "
+        "flow_from_dataframe, directory= names the folder that the file names in x_col are relative to: look at both. "
+        "With validate_filenames=False Keras looks for no file beforehand.",
+        images,
+    )
+
+
 def unstorable_error(path: str, found: str) -> StoreError:
     """Return the error for a loader whose values no store can hold; Keras' own makes none."""
     return StoreError(
