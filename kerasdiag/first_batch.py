@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional  # Python 3.9 cannot evaluate "X | None", and the JSON reader does
+
+from kerasdiag import profile_json
+
+CHANNELS = (1, 3, 4)  # how many an image may have
+
+
+def channel_axis(shape: tuple[int, ...]) -> int:
+    """Return the axis of the channels of a batch of images: the last one, or the first of the image."""
+    return 3 if shape[3] in CHANNELS else 1
 
 
 @dataclass(frozen=True)
@@ -19,6 +28,8 @@ class ImageFacts:
         levels: Different values among some ten thousand of them.
         constant: Images of which every value is the same.
         not_finite: Images with NaN or Inf.
+        mean: Mean of all values, None where some are not finite.
+        deviation: Their standard deviation around the mean of their channel, None likewise.
     """
 
     shape: tuple[int, ...]
@@ -29,6 +40,13 @@ class ImageFacts:
     levels: int
     constant: int = 0
     not_finite: int = 0
+    mean: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
+    deviation: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
+
+    @property
+    def channels(self) -> int:
+        """How many channels the images have, on whichever axis those are."""
+        return self.shape[channel_axis(self.shape)]
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,8 @@ class LabelFacts:
         high: Greatest.
         are_whole: Whether all are whole numbers.
         are_one_hot: Whether each row is zeros and a single one.
+        low_weighted: Least of those whose sample weight is not 0; None where the weights leave out none.
+        high_weighted: Greatest of those, None likewise.
     """
 
     shape: tuple[int, ...]
@@ -48,6 +68,8 @@ class LabelFacts:
     high: float
     are_whole: bool
     are_one_hot: bool
+    low_weighted: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
+    high_weighted: Optional[float] = field(default=None, metadata=profile_json.ADDED_LATER)
 
 
 @dataclass(frozen=True)

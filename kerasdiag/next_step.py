@@ -13,6 +13,7 @@ from kerasdiag.findings import Remedy
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.profile import RunProfile
 from kerasdiag.stage_timing import READ
+from kerasdiag.step_times import MAX_EPOCH_ROWS, CallbackTime
 
 Advice = Callable[[RunProfile, InputIdentity, float], Remedy]
 
@@ -26,6 +27,7 @@ ENOUGH_STEPS = 30
 # What autofix takes, and the wait from which it repairs by itself: a fifth of the time.
 REPAIRED_CLASSES = ("DataFrameIterator", "DirectoryIterator", "NumpyArrayIterator")
 REPAIR_FACTOR = 1.25
+NEARLY_ALL = 0.9  # of a callback's time
 WAITS_FOR_DISK_FRACTION = (
     0.10  # of the training, some task waited for a disk: about as much as a wait that is worth mending
 )
@@ -108,33 +110,97 @@ def _advise_launches(profile: RunProfile) -> Remedy:
 
 
 def advise_callbacks(profile: RunProfile) -> Remedy:
-    """Return what makes the dearest callback cheaper."""
+    """Return what makes the dearest callback cheaper: that depends on the hooks that take its time."""
     dearest = profile.callbacks[0] if profile.callbacks else None
-    for name, text, code in _CHEAPER_CALLBACKS:
-        if dearest is not None and dearest.name == name:
-            return Remedy(text, code)
-    name = dearest.name if dearest is not None else "The dearest callback"
-    return Remedy(f"{name} works too often or too long: let it do its work every n-th batch, or once per epoch.")
+    if dearest is None:
+        return Remedy(f"The dearest callback {_TOO_OFTEN}.")
+    name = dearest.name
+    if works_at_end_only(profile, dearest):
+        return Remedy(
+            f"{name} took {time_of(dearest)} after the last step of the training (in on_train_end, as far as can be told), "
+            "and next to nothing before: that is paid once, and weighs less in a longer training. Nothing needs to change."
+        )
+    is_between_epochs = dearest.epoch_s > dearest.batch_s
+    table = _CHEAPER_BETWEEN_EPOCHS if is_between_epochs else _CHEAPER_CALLBACKS
+    if name in table:
+        return Remedy(*table[name])
+    if not is_between_epochs:
+        return Remedy(f"{name} {_TOO_OFTEN}.")
+    epochs = len(profile.epochs)
+    of_them = f" in {epochs} epoch{'s' if epochs > 1 else ''}" if epochs else ""
+    return Remedy(
+        f"{name} took {time_of(dearest)}{of_them}, most of it outside of the steps: let it do its work every n-th "
+        "epoch, or in a thread of its own."
+    )
 
 
-_CHEAPER_CALLBACKS = (
-    (
-        "ModelCheckpoint",
+def works_at_end_only(profile: RunProfile, callback: CallbackTime) -> bool:
+    """Tell whether a callback took its time after the last step; never so where one epoch cannot be told from the end."""
+    epochs = profile.epochs
+    if profile.state != "completed" or not 2 <= len(epochs) < MAX_EPOCH_ROWS:
+        return False
+    # What all callbacks took between the epochs is more than any of them did.
+    before_s = callback.batch_s + sum(epochs.callbacks_s[:-1]) + sum(epochs.checkpoint_s[:-1])
+    return before_s < (1 - NEARLY_ALL) * _stalled_s(callback)
+
+
+def time_of(callback: CallbackTime) -> str:
+    """Return how long the training stood still for a callback, in words."""
+    stalled_s = _stalled_s(callback)
+    if stalled_s >= 1:
+        return f"{stalled_s:.1f} s"
+    return f"{stalled_s * 1e3:.0f} ms" if stalled_s >= 0.01 else f"{stalled_s * 1e3:.2g} ms"
+
+
+def _stalled_s(callback: CallbackTime) -> float:
+    return callback.batch_s + callback.epoch_s
+
+
+_TOO_OFTEN = "works too often or too long: let it do its work every n-th batch, or once per epoch"
+_Advised = tuple[str, tuple[str, ...]]
+# Whose time is that of their batch hooks.
+_CHEAPER_CALLBACKS: dict[str, _Advised] = {
+    "ModelCheckpoint": (
         "Write the model less often, once per epoch at most, and only if it is better:",
         ('ModelCheckpoint(path, save_freq="epoch", save_best_only=True)',),
     ),
-    ("BackupAndRestore", "Write the backup less often:", ('BackupAndRestore(folder, save_freq="epoch")',)),
-    (
-        "TensorBoard",
-        "Write less: no histograms, no profile, losses once per epoch:",
-        ('TensorBoard(folder, histogram_freq=0, profile_batch=0, update_freq="epoch")',),
+    "BackupAndRestore": ("Write the backup less often:", ('BackupAndRestore(folder, save_freq="epoch")',)),
+    "TensorBoard": (
+        "Write less: no profile, losses once per epoch:",
+        ('TensorBoard(folder, profile_batch=0, update_freq="epoch")',),
     ),
-    (
-        "ProgbarLogger",
+    "ProgbarLogger": (
         "The progress bar is drawn after every batch, and steps are shorter than that takes. One line per epoch:",
         ("model.fit(..., verbose=2)",),
     ),
-)
+}
+# Whose time is that of the other hooks: what they do once per epoch is long.
+_CHEAPER_BETWEEN_EPOCHS: dict[str, _Advised] = {
+    # Timed on Keras 2.10 to 3.15: weights alone take a quarter to a half of the time of a .keras file, and less of a
+    # SavedModel's; about as much as an .h5 file.
+    "ModelCheckpoint": (
+        (
+            "ModelCheckpoint writes once per epoch, and each time is long. If it writes the whole model, write its weights "
+            "only; else write in every n-th epoch (save_freq=n * steps_per_epoch), or to a faster disk:"
+        ),
+        ('ModelCheckpoint("model.weights.h5", save_weights_only=True)',),
+    ),
+    "BackupAndRestore": (
+        "BackupAndRestore writes once per epoch, and each time is long. Write in every 5th epoch, or to a faster disk:",
+        ("BackupAndRestore(folder, save_freq=5 * steps_per_epoch)",),
+    ),
+    "TensorBoard": (
+        (
+            "TensorBoard works long at the end of epochs. If it writes histograms or images of weights, write them in every "
+            "10th epoch, or not at all; else write to a faster disk:"
+        ),
+        ("TensorBoard(folder, histogram_freq=10, write_images=False)",),
+    ),
+    "ProgbarLogger": (
+        "Epochs are shorter than it takes to print a line about each. Print none:",
+        ("model.fit(..., verbose=0)",),
+    ),
+}
 
 
 def suggest_workers(profile: RunProfile, data: InputIdentity, factor: float) -> int | None:

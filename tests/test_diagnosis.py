@@ -17,7 +17,7 @@ from kerasdiag.environment.window import MachineWindow
 from kerasdiag.profile import RunProfile
 from kerasdiag.profiler.epoch_recorder import EpochRecorder
 from kerasdiag.stage_timing import InputStages, StageTime
-from kerasdiag.step_times import MAX_EPOCH_ROWS, EpochTimes, StepTimes
+from kerasdiag.step_times import MAX_EPOCH_ROWS, CallbackTime, EpochTimes, StepTimes
 
 # Shares of the training time. Where several are a fifth or more the verdict is mixed.
 TRUTH_TABLE = """
@@ -405,6 +405,21 @@ def test_drift_over_the_epochs_of_a_long_training(steps_per_row, found):
 def test_callback_tax(share, found):
     """Between the fifth that makes a verdict and what nobody would mend."""
     assert ("callback-tax" in codes(profile_with(0.0, callbacks=share))) is found
+
+
+@pytest.mark.parametrize("at_end", [False, True])
+def test_callback_tax_says_when_its_callbacks_worked(at_end):
+    """In units that do not round to nothing; what is done once is not to be done less often."""
+    callbacks = (CallbackTime("Snap", 0.0002, 0.026), CallbackTime("History", 0.0001, 0.0002))
+    profile = make_profile(0.0, 0.002, 100, epochs=2, callbacks=callbacks)
+    between_s = (0.0, 0.026) if at_end else (0.013, 0.013)
+    profile = dataclasses.replace(
+        profile, epochs=make_epochs(profile.steps, 0.03, callbacks_s=between_s), compile_s=0.0
+    )
+    finding = found(diagnose(profile), "callback-tax")
+    assert finding.message.endswith(f"Snap 26 ms{' after the last step' if at_end else ''}, History 0.3 ms.")
+    assert ("Nothing needs to change" in finding.remedy.text) is at_end
+    assert ("every n-th epoch" in finding.remedy.text) is not at_end
 
 
 def test_hidden_wait_is_told_and_not_counted():

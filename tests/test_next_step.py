@@ -9,9 +9,10 @@ from builders import make_epochs, make_input, make_profile, make_steps
 
 from kerasdiag.diagnosis import INPUT_BOUND_FRACTION, diagnose
 from kerasdiag.environment.window import MachineWindow
-from kerasdiag.next_step import NEXT_STEPS, REPAIR_FACTOR
+from kerasdiag.next_step import NEXT_STEPS, REPAIR_FACTOR, advise_callbacks, time_of
 from kerasdiag.profile import RunProfile
 from kerasdiag.stage_timing import InputStages, StageTime
+from kerasdiag.step_times import CallbackTime
 
 KERAS_2 = {"python": "3.9.18", "backend": "tensorflow", "keras": "2.10.0", "tensorflow": "2.10.1"}
 TF_KERAS = {"python": "3.12.1", "backend": "tensorflow", "tf_keras": "2.21.0", "tensorflow": "2.21.0"}
@@ -269,6 +270,77 @@ def test_no_more_steps_are_started_together_than_an_epoch_has():
     assert "steps_per_execution" not in text
 
 
+def callbacks_of(*callbacks, between_s=(0.5, 0.5), state="completed"):
+    """A run of two epochs in which callbacks took two thirds of the time; ``between_s`` are those after their steps."""
+    profile = make_profile(0.0, 0.02, 100, epochs=2, callbacks_s=0.04, callbacks=callbacks, state=state)
+    return dataclasses.replace(profile, epochs=make_epochs(profile.steps, 1.0, callbacks_s=between_s))
+
+
+BETWEEN_EPOCHS = ("ModelCheckpoint", "BackupAndRestore", "TensorBoard", "ProgbarLogger")
+
+
+@pytest.mark.parametrize("name", [*BETWEEN_EPOCHS, "Plot"])
+def test_advice_for_a_callback_is_about_the_hooks_that_take_its_time(name):
+    """Who works once per epoch is not told to work once per epoch."""
+    often = advise_callbacks(callbacks_of(CallbackTime(name, 4.0, 1.0)))
+    seldom = advise_callbacks(callbacks_of(CallbackTime(name, 0.001, 1.0)))
+    assert often != seldom
+    for words in ("once per epoch at most", "or once per epoch", 'freq="epoch"', "verbose=2"):
+        assert words not in " ".join((seldom.text, *seldom.code))
+    assert any(
+        words in " ".join((often.text, *often.code)) for words in ('freq="epoch"', "verbose=2", "or once per epoch")
+    )
+
+
+def test_advice_for_a_checkpoint_once_per_epoch():
+    """save_best_only and save_freq="epoch" may be there already, as they are for most."""
+    remedy = advise_callbacks(callbacks_of(CallbackTime("ModelCheckpoint", 0.0006, 0.29, keeps_model=True)))
+    assert "If it writes the whole model, write its weights only; else write in every n-th epoch" in remedy.text
+    assert remedy.code == ('ModelCheckpoint("model.weights.h5", save_weights_only=True)',)
+
+
+def test_a_callback_of_ones_own_has_its_time_said():
+    """All of it: in steps and between them."""
+    text = advise_callbacks(callbacks_of(CallbackTime("Report", 0.1, 0.9))).text
+    assert text.startswith(
+        "Report took 1.0 s in 2 epochs, most of it outside of the steps: let it do its work every n-th"
+    )
+    assert "batch" not in text
+
+
+@pytest.mark.parametrize(
+    ("between_s", "facts", "is_at_end"),
+    [
+        ((0.0001, 0.052), {}, True),
+        ((0.02, 0.052), {}, False),
+        ((0.0, 0.052), {"state": "interrupted"}, False),  # the last epoch is one that went on
+    ],
+)
+def test_work_at_the_end_of_a_training_is_paid_once(between_s, facts, is_at_end):
+    """Nobody is told to do seldom what is done once."""
+    callback = CallbackTime("Snap", 0.0001, 0.052)
+    text = advise_callbacks(callbacks_of(callback, between_s=between_s, **facts)).text
+    assert ("Snap took 52 ms after the last step of the training (in on_train_end" in text) is is_at_end
+    assert ("Nothing needs to change" in text) is is_at_end
+    assert ("every n-th epoch" in text) is not is_at_end
+
+
+def test_one_epoch_does_not_tell_its_end_from_that_of_the_training():
+    """on_epoch_end and on_train_end come one after the other then."""
+    profile = make_profile(0.0, 0.02, 100, callbacks=(CallbackTime("Snap", 0.0, 0.052),))
+    profile = dataclasses.replace(profile, epochs=make_epochs(profile.steps, 1.0, callbacks_s=(0.052,)))
+    assert advise_callbacks(profile).text.startswith("Snap took 52 ms in 1 epoch, most of it")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.00023, "0.23 ms"), (0.0068, "6.8 ms"), (0.25, "250 ms"), (1.25, "1.2 s"), (4711, "4711.0 s")],
+)
+def test_no_time_of_a_callback_is_nothing(seconds, words):
+    """0.0 s tell nobody anything."""
+    assert time_of(CallbackTime("Snap", seconds / 2, seconds / 2)) == words
+
+
 def test_autofix_is_named_only_where_it_takes_the_input():
     """A tf.data.Dataset, arrays and user code are not sent to it."""
     for kind in (*NEXT_STEPS, "other"):
@@ -288,3 +360,7 @@ def test_code_fits_the_panel():
                 data = make_input(kind, **({"pipeline": pipeline} if kind == "tf-data" else {}))
                 remedy = diagnose(make_profile(wait_s, training_input=data)).next_step
                 assert all(len(line) <= 72 for line in remedy.code), remedy
+    for name in BETWEEN_EPOCHS:
+        for times in ((1.0, 0.0), (0.0, 1.0)):
+            remedy = advise_callbacks(callbacks_of(CallbackTime(name, *times)))
+            assert all(len(line) <= 72 for line in remedy.code), remedy

@@ -70,7 +70,7 @@ ADVICE = {
         f"callbacks take {CALLBACK_BOUND_FRACTION:.0%} of the time outside of validation or more",
         "The training stands still while callbacks work: checkpoints, logs, metrics of your own, a progress bar over very "
         "short steps.",
-        "The panel names the dearest. Let it work every n-th batch or once per epoch, then profile again: batches are "
+        "The panel names the dearest. Let it work every n-th batch or every n-th epoch, then profile again: batches are "
         "loaded while callbacks work, so the input may be next.",
         "On JAX and torch Keras runs callbacks that allow it beside the training: their time is listed apart, and does "
         "not count.",

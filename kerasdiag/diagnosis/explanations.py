@@ -91,7 +91,8 @@ EXPLANATIONS = {
     "callback-tax": Explanation(
         "Callbacks take a part of the training time that is worth a look, but not the fifth that makes a verdict.",
         "The device stands still meanwhile.",
-        "Let the dearest one, which is named, work every n-th batch or once per epoch.",
+        "Let the dearest one, which is named, work less often: every n-th batch, or every n-th epoch where its time lies "
+        "between epochs.",
     ),
     "hidden-wait": Explanation(
         "The next batch was asked for while the device still computed the step before, and came late behind it.",
@@ -129,7 +130,7 @@ EXPLANATIONS = {
     # The first batch.
     "nan-images": Explanation(
         "Images of the first batch hold NaN or Inf.",
-        "One such image makes the loss and all weights NaN.",
+        "One such image makes the loss and all weights NaN, unless the model itself fills such pixels first.",
         "Look for a division by zero (a constant image) or a damaged file; np.isfinite in the pipeline finds the image.",
     ),
     "constant-images": Explanation(

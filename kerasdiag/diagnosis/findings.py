@@ -19,7 +19,9 @@ from kerasdiag.diagnosis.stages import slowest_stage
 from kerasdiag.diagnosis.step_findings import runs_eagerly, slowed_by_input, slowed_by_others
 from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS, PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
+from kerasdiag.next_step import advise_callbacks, time_of, works_at_end_only
 from kerasdiag.profile import RunProfile
+from kerasdiag.step_times import CallbackTime
 
 Estimates = Mapping[str, Estimate]
 RunFinding = Callable[[RunProfile, Estimates], Optional[Finding]]
@@ -128,15 +130,20 @@ def callback_tax(profile: RunProfile, estimates: Estimates) -> Finding | None:
     share = estimates.get("callback_fraction")
     if share is None or not CALLBACK_TAX_FRACTION <= share.value < CALLBACK_BOUND_FRACTION:
         return None
-    parts = ", ".join(f"{one.name} {one.batch_s + one.epoch_s:.1f} s" for one in profile.callbacks[:3])
+    parts = ", ".join(_callback_words(profile, one) for one in profile.callbacks[:3])
     return Finding(
         "callback-tax",
         Severity.INFO,
-        f"{share.value:.1%} of the training time went into callbacks: {parts}.",
+        f"{share.value:.1%} of the training time went into callbacks{': ' if parts else ''}{parts}.",
         (Evidence("time between two callbacks of Keras' loops over them", Provenance.MEASURED),),
-        Remedy("Have the dearest one work less often: every n-th batch, or once per epoch."),
+        advise_callbacks(profile),
         {"callback_fraction": share.value},
     )
+
+
+def _callback_words(profile: RunProfile, callback: CallbackTime) -> str:
+    at_end = " after the last step" if works_at_end_only(profile, callback) else ""
+    return f"{callback.name} {time_of(callback)}{at_end}"
 
 
 def hidden_wait(profile: RunProfile, estimates: Estimates) -> Finding | None:

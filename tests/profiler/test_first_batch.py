@@ -48,11 +48,13 @@ def make_model(*front, norm=False, outputs=3, loss="sparse_categorical_crossentr
     return model
 
 
-def findings_of(model, images, labels=None, front=None):
+def findings_of(model, images, labels=None, front=None, weights=None, backend="tensorflow"):
     """Codes and findings for a batch that is not trained on."""
-    batch = (images, classes(len(images)) if labels is None else labels)
+    batch = (images, classes(len(images)) if labels is None else labels, weights)
     first = look_at(batch, front or front_of(model))
-    profile = RunProfile.from_json(make_profile(first_batch=first).to_json())
+    profile = make_profile(first_batch=first)
+    profile = dataclasses.replace(profile, software={**profile.software, "backend": backend})
+    profile = RunProfile.from_json(profile.to_json())
     assert profile.first_batch == first
     return {one.code: one for one in diagnose(profile).findings if one.code in CODES}
 
@@ -249,6 +251,30 @@ def test_images_that_were_rescaled_twice(images, words, norm):
     assert words in finding.message
 
 
+def spectrogram(channels=1, most=0.0036, count=8):
+    """Powers: many small ones, and few up to ``most``."""
+    return most * np.random.default_rng(2).random((count, SIDE, SIDE, channels), "float32") ** 4
+
+
+@pytest.mark.parametrize(
+    ("images", "is_found"),
+    [
+        (spectrogram(), False),
+        (spectrogram(most=0.0028), False),
+        (np.moveaxis(spectrogram(), 3, 1), False),
+        (spectrogram(count=1)[:, :9, :9], False),  # few values have few levels
+        (pixels(channels=1) / 255 / 255, True),
+        (np.minimum(pixels(channels=1), 200) / 255 / 255, True),
+        (spectrogram(most=1 / 255), True),  # no values of 8 bits any more, as augmentation leaves them; but a white
+        (spectrogram(channels=3), True),
+        (np.moveaxis(spectrogram(channels=3), 3, 1), True),
+    ],
+)
+def test_a_single_channel_may_be_as_small_as_it_is(images, is_found):
+    """A spectrogram is not what was divided twice by 255, of which values or the greatest one tell."""
+    assert ("rescaled-twice" in findings_of(None, images, front=ModelFront())) is is_found
+
+
 def test_dark_images_were_not_rescaled_twice():
     """Pixels of 0 and 1 look like it in their range, but not in how many values there are."""
     dark = (pixels() > 200).astype("float32")
@@ -323,6 +349,46 @@ def test_a_normalization_layer_tells_what_it_was_made_for():
     assert front_of(make_model(layers.Normalization())).deviation is None
 
 
+def stars(count):
+    """Pictures of the sky: noise around 1,000, and in each 64th one pixel that is far brighter."""
+    images = np.random.default_rng(3).normal(1000, 10, (count, SIDE, SIDE, 1)).astype("float32")
+    images[::64, 5, 5] = 47_000
+    return images
+
+
+def test_few_bright_pixels_are_no_other_scale():
+    """The layer was adapted to these images: the range of a batch is great, its deviation is not."""
+    normalization = layers.Normalization(axis=None)
+    normalization.adapt(stars(256))
+    model = keras.Sequential([keras.Input((SIDE, SIDE, 1)), normalization, layers.Conv2D(2, 3)])
+    model.compile("sgd", "mse")
+    deviation = front_of(model).deviation
+    assert np.ptp(stars(8)) > 100 * deviation
+    assert not findings_of(model, stars(8))
+    finding = findings_of(model, 255 * stars(8))["not-rescaled"]
+    assert f"vary by {deviation:.3g}; these vary by " in finding.message
+
+
+def test_a_deviation_is_that_within_the_channels():
+    """Bands of a satellite differ more than any of them varies; mean and deviation are among the evidence."""
+    bands = np.random.default_rng(5).normal([0, 10_000, 500], 3, (8, SIDE, SIDE, 3)).astype("float32")
+    for images in (bands, np.moveaxis(bands, 3, 1)):
+        facts = look_at((images, None), ModelFront()).images
+        assert (facts.mean, facts.deviation) == (pytest.approx(3500, abs=1), pytest.approx(3, rel=0.05))
+    assert not findings_of(None, bands, front=ModelFront(first="Conv2D", deviation=3.0))
+    evidence = findings_of(make_model(), pixels())["not-rescaled"].evidence[0].text
+    assert evidence.endswith("from 0 to 255, mean 128.4, deviation 74.3")
+
+
+@pytest.mark.parametrize("images", [np.full((2, 8, 8, 3), 1e200), np.full((2, 8, 8, 3), np.nan)])
+def test_a_deviation_that_is_no_number_is_not_known(images):
+    """The profile stays one that JSON can hold, and is silent."""
+    images[0, 0] *= -1
+    front = ModelFront(first="Conv2D", deviation=1.0)
+    assert look_at((images, None), front).images.deviation is None
+    assert "not-rescaled" not in findings_of(None, images, front=front)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_images_that_are_no_numbers(value):
     """One is enough; the range of the rest is said."""
@@ -332,6 +398,25 @@ def test_images_that_are_no_numbers(value):
     assert finding.message.startswith("1 of the first 8 images")
     assert "from 0 to 1" in finding.message
     assert "8 of" in findings_of(make_model(), np.full_like(images, value))["nan-images"].message
+
+
+@pytest.mark.parametrize(
+    ("front", "severity"),
+    [
+        ([], "error"),
+        ([layers.RandomFlip()], "error"),
+        ([layers.Rescaling(1 / 255), layers.BatchNormalization()], "error"),
+        ([layers.LayerNormalization()], "error"),
+        ([layers.Lambda(lambda x: tf.where(tf.math.is_nan(x), 0.0, x))], "info"),
+    ],
+)
+def test_a_model_may_fill_what_is_no_number(front, severity):
+    """As it does for pixels without data; one whose first layers are known to compute does not."""
+    images = pixels() / 255
+    images[:, 0] = np.nan
+    finding = findings_of(make_model(*front), images)["nan-images"]
+    assert str(finding.severity) == severity
+    assert ("unless the model fills them, one such image" in finding.message) is (severity == "info")
 
 
 def test_constant_images():
@@ -382,6 +467,108 @@ def test_labels_that_do_not_fit_their_loss(loss, outputs, labels, code, as_objec
         made = getattr(keras.losses, "".join(part.title() for part in loss.split("_")))()
     model = make_model(outputs=outputs, loss=made if as_object else loss)
     assert set(findings_of(model, pixels() / 255, labels)) == ({code} if code else set())
+
+
+@pytest.mark.parametrize(
+    ("high", "low", "shown"),
+    [
+        (1.0000001, 0, None),  # what resizing a mask of 255 and dividing it leaves
+        (1.0009, -0.0009, None),
+        (1.0011, 0, "0 to 1.0011"),
+        (1, -0.0011, "-0.0011 to 1"),
+        (255, 0, "0 to 255"),
+    ],
+)
+def test_a_rounding_is_no_other_label(high, low, shown):
+    """And no message says that 0 to 1 is not within 0 to 1."""
+    labels = np.where(classes() > 0, high, low)[:, None].astype("float32")
+    found = findings_of(make_model(outputs=1, loss=BINARY), pixels() / 255, labels)
+    assert set(found) == ({"not-binary-labels"} if shown else set())
+    assert not shown or f"(shape (8, 1), {shown}) are not within 0 to 1" in found["not-binary-labels"].message
+
+
+MISSING = classes() == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "weights", "is_found"),
+    [
+        (np.where(MISSING, -1, 1), 1.0 * ~MISSING, False),
+        (np.where(MISSING, -1, 1)[:, None], 1.0 * ~MISSING, False),
+        (np.where(MISSING, -1, 1), 1.0 * ~MISSING[:, None], False),
+        (np.where(MISSING, -1, 1)[:, None], 0.5 * ~MISSING[:, None], False),
+        (np.where(MISSING, 255, 1)[:, None, None] * np.ones((1, 4, 4)), 1.0 * ~MISSING, False),
+        (np.where(MISSING, -1, 1), tf.constant(1.0 * ~MISSING), False),
+        (np.where(MISSING, -1, 1), np.ones(8), True),
+        (np.where(MISSING, -1, 1), 1.0 * MISSING, True),
+        (np.where(MISSING, -1, 2), 1.0 * ~MISSING, True),
+        (np.where(MISSING, -1, 2)[:, None], 1.0 * ~MISSING, True),
+        (np.where(MISSING, -1, 2), 1.0 * ~MISSING[:, None], True),
+        (np.where(MISSING, -1, 1), np.zeros(8), False),
+        (np.where(MISSING, -1, 1), np.zeros((8, 2)), False),  # nobody knows whose weights these are
+        (np.where(MISSING, -1, 1), np.float32(2), True),
+        (np.where(MISSING, -1, 1), {"out": 1.0 * ~MISSING}, True),
+    ],
+)
+def test_a_label_without_weight_is_none(labels, weights, is_found):
+    """-1 for a missing label, with a sample weight of 0: the loss does not feel it."""
+    found = findings_of(make_model(outputs=1, loss=BINARY), pixels() / 255, labels.astype("float32"), weights=weights)
+    assert set(found) == ({"not-binary-labels"} if is_found else set())
+    if is_found and labels.max() == 2:
+        assert f"(shape {labels.shape}, 2 to 2)" in found["not-binary-labels"].message
+
+
+@pytest.mark.parametrize("void", [-1, 255])
+@pytest.mark.parametrize(
+    ("backend", "weights", "is_found"),
+    [
+        ("tensorflow", None, True),
+        ("tensorflow", 1.0 * ~MISSING, True),
+        ("torch", 1.0 * ~MISSING, True),
+        ("jax", 1.0 * ~MISSING, False),
+        ("jax", 1.0 * MISSING, True),
+    ],
+)
+def test_a_class_that_does_not_exist_is_nan_whatever_its_weight(void, backend, weights, is_found):
+    """Or an error; but for JAX. The remedy is another one then."""
+    labels = np.where(MISSING, void, 1)
+    found = findings_of(make_model(), pixels() / 255, labels, weights=weights, backend=backend)
+    assert set(found) == ({"label-out-of-range"} if is_found else set())
+    if is_found:
+        is_without_weight = weights is not None and backend != "jax"
+        finding = found["label-out-of-range"]
+        assert ("weight of 0 does not help" in finding.message) is is_without_weight
+        assert ("put the number of any class" in finding.remedy.text) is is_without_weight
+
+
+@pytest.mark.parametrize("void", [1, -1])
+def test_a_weight_of_0_takes_a_label_out_of_one_loss_and_not_out_of_the_other(void):
+    """What the two tests before rest on, by Keras itself: NaN of XLA, as of a GPU, stays NaN."""
+
+    def weights_of(loss, outputs, activation, compiled):
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(outputs, activation=activation)])
+        model.compile("sgd", loss, jit_compile=compiled)
+        labels = np.where(MISSING, void, 1).astype("float32" if outputs == 1 else "int64")
+        model.fit(np.ones((8, 4), "float32"), labels, sample_weight=1.0 * ~MISSING, verbose=0)
+        return model.get_weights()
+
+    assert np.isfinite(np.concatenate([one.ravel() for one in weights_of(BINARY, 1, "sigmoid", False)])).all()
+    has_nan = np.isnan(np.concatenate([one.ravel() for one in weights_of(SPARSE, 3, "softmax", True)])).any()
+    assert has_nan is np.bool_(void == -1)
+
+
+@pytest.mark.backends
+def test_a_fit_tells_of_its_weights():
+    """They are the third part of a batch, on every backend."""
+    profiler = BottleneckProfiler(report=None)
+    labels = np.where(MISSING, -1, 1).astype("float32")[:, None]
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)  # torch checks what a sigmoid gives
+    model = make_model(outputs=1, loss=loss, last=None)
+    model.fit(pixels() / 255, labels, sample_weight=1.0 * ~MISSING, verbose=0, callbacks=[profiler])
+    facts = profiler.profile.first_batch.labels
+    assert (facts.low, facts.high, facts.low_weighted, facts.high_weighted) == (-1, 1, 1, 1)
+    assert not [one for one in profiler.diagnosis.findings if one.code in CODES]
 
 
 def test_segmentation_is_judged_by_its_last_axis():

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from kerasdiag.applications import Scale, family_of_module
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
-from kerasdiag.first_batch import FirstBatch, ImageFacts, ModelFront
+from kerasdiag.first_batch import ImageFacts, ModelFront
 from kerasdiag.profile import RunProfile
 
 CONSTANT_FRACTION = 0.25  # below it: a black frame, an empty slice, as every dataset may have some
 # Fewer different values: masks, drawings, or images so dark that they look as if rescaled twice.
 LEAST_LEVELS = 17
+PIXEL_LEVELS = 256  # as many as a channel of 8 bits has
+# A sample of so many values, and no more levels than that, is of 8 bits; a small one has few levels anyhow.
+LEAST_VALUES = 4 * PIXEL_LEVELS
+# Times the deviation that a model was made for: 255 or 127.5, by which images are forgotten to be divided, less what a
+# batch may vary less than all data.
+RAW_DEVIATIONS = 20
 _WHITE = 255.0
 _CAFFE_MEANS = (103.939, 123.68)  # least and greatest of three
 _CAFFE_HIGH = _WHITE - _CAFFE_MEANS[0]
@@ -46,11 +53,11 @@ def broken_images(profile: RunProfile) -> Finding | None:
         return None
     of_them = f"{{}} of the first {images.count} images of the first batch"
     if images.not_finite:
+        severity, follows = _of_nan(profile)
         return Finding(
             "nan-images",
-            Severity.ERROR,
-            f"{of_them.format(images.not_finite)} hold NaN or Inf; the rest is {_words(_range(images))}: one such image "
-            "makes loss and weights NaN.",
+            severity,
+            f"{of_them.format(images.not_finite)} hold NaN or Inf; the rest is {_words(_range(images))}: {follows}.",
             (_evidence(images),),
             Remedy(
                 "Look for a division by zero (by the greatest value, or the deviation, of a constant image), or a damaged "
@@ -72,6 +79,13 @@ def broken_images(profile: RunProfile) -> Finding | None:
     )
 
 
+def _of_nan(profile: RunProfile) -> tuple[Severity, str]:
+    """What comes of NaN: a layer that nobody knows may fill it, as nan_to_num does; one that computes does not."""
+    if profile.first_batch is not None and profile.first_batch.model.first is not None:
+        return Severity.ERROR, "one such image makes loss and weights NaN"
+    return Severity.INFO, "unless the model fills them, one such image makes loss and weights NaN"
+
+
 def wrong_range(profile: RunProfile) -> Finding | None:
     """Images on another scale than the model expects."""
     first = profile.first_batch
@@ -80,10 +94,10 @@ def wrong_range(profile: RunProfile) -> Finding | None:
     images = first.images
     if images.not_finite or images.constant == images.count or images.levels < LEAST_LEVELS:
         return None
-    fault = _fault(first, _range(images))
+    values = _range(images)
+    fault = _fault(images, values, first.model)
     if fault is None:
         return None
-    values = _range(images)
     return Finding(
         fault.code,
         fault.severity,
@@ -94,12 +108,11 @@ def wrong_range(profile: RunProfile) -> Finding | None:
     )
 
 
-def _fault(first: FirstBatch, values: _Range) -> _Fault | None:
-    model = first.model
+def _fault(images: ImageFacts, values: _Range, model: ModelFront) -> _Fault | None:
     return (
-        _twice_before(values)
+        _twice_before(images, values)
         or _twice_in_model(values, model)
-        or _not_for_normalization(values, model)
+        or _not_for_normalization(images, values, model)
         or (_not_for_application(_after_rescaling(values, model), model) if model.module else None)
         or _plain_model(values, model)
     )
@@ -108,9 +121,9 @@ def _fault(first: FirstBatch, values: _Range) -> _Fault | None:
 _ONCE = "Rescale once: in the data or in a layer of the model, for training, validation and prediction alike."
 
 
-def _twice_before(values: _Range) -> _Fault | None:
+def _twice_before(images: ImageFacts, values: _Range) -> _Fault | None:
     """Whatever the model: nobody means values like these."""
-    is_by_255 = values.low >= 0 and 0.6 <= values.high * _WHITE <= 1.01
+    is_by_255 = values.low >= 0 and 0.6 <= values.high * _WHITE <= 1.01 and _were_pixels(images, values)
     mode = next((name for name, low, high in _TWICE if low <= values.low and values.high <= high), None)
     if not is_by_255 and mode is None:
         return None
@@ -121,6 +134,13 @@ def _twice_before(values: _Range) -> _Fault | None:
         "the same"
     )
     return _Fault("rescaled-twice", Severity.WARN, how, _ONCE)
+
+
+def _were_pixels(images: ImageFacts, values: _Range) -> bool:
+    """Whether these were 0 to 255: a single channel may be a spectrogram, whose values are that small."""
+    is_white = abs(values.high * _WHITE - 1) < 1e-3
+    is_of_8_bits = images.levels <= PIXEL_LEVELS and images.count * math.prod(images.shape[1:]) >= LEAST_VALUES
+    return images.channels > 1 or is_white or is_of_8_bits
 
 
 def _twice_in_model(values: _Range, model: ModelFront) -> _Fault | None:
@@ -137,17 +157,21 @@ def _twice_in_model(values: _Range, model: ModelFront) -> _Fault | None:
     return None
 
 
-def _not_for_normalization(values: _Range, model: ModelFront) -> _Fault | None:
-    """A Normalization layer knows how much the values vary that it was made for."""
+def _not_for_normalization(images: ImageFacts, values: _Range, model: ModelFront) -> _Fault | None:
+    """A Normalization layer knows how much the values vary that it was made for.
+
+    A small range is a small deviation. A large one may be a few bright pixels, as in pictures of stars.
+    """
     if model.deviation is None:
         return None
     share = values.spread * abs(model.factor) / model.deviation
     layer = f"the model has a Normalization layer for values that vary by {model.deviation:.3g}"
     if share < 0.05:
         return _Fault("rescaled-twice", Severity.WARN, f"{layer}: all images are nearly the same to it", _ONCE)
-    if share > 100:
+    deviation = (images.deviation or 0.0) * abs(model.factor)  # profiles of earlier versions have none
+    if share > 100 and deviation > RAW_DEVIATIONS * model.deviation:
         text = "Give adapt() the images as fit gets them: both rescaled, or both as they are."
-        return _Fault("not-rescaled", Severity.WARN, layer, text)
+        return _Fault("not-rescaled", Severity.WARN, f"{layer}; these vary by {deviation:.3g}", text)
     return None
 
 
@@ -232,4 +256,6 @@ def _words(values: _Range) -> str:
 
 def _evidence(images: ImageFacts) -> Evidence:
     text = f"first {images.count} images of a batch of shape {images.shape}, {images.dtype}: {_words(_range(images))}"
+    if images.mean is not None and images.deviation is not None:
+        text += f", mean {images.mean:.4g}, deviation {images.deviation:.4g}"
     return Evidence(text, Provenance.MEASURED)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kerasdiag.first_batch import CHANNELS
+
 # Any stands for foreign arrays, and for NumPy's of any dtype.
 
 
@@ -22,7 +24,7 @@ def is_like_images(shape: Any) -> bool:
         sizes = tuple(shape)
     except (TypeError, ValueError):  # of unknown rank, or of no dense array
         return False
-    return len(sizes) == 4 and bool({sizes[1], sizes[3]} & {1, 3, 4})
+    return len(sizes) == 4 and bool({sizes[1], sizes[3]} & set(CHANNELS))
 
 
 def to_numpy(array: Any, most_values: int, most_rows: int) -> np.ndarray[Any, Any]:

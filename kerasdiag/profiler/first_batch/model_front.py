@@ -22,7 +22,10 @@ _KEEP_SCALE = (
     "RandomZoom", "RandomTranslation", "RandomCrop", "RandomHeight", "RandomWidth", "RandomShear", "RandomContrast",
     "Dropout", "SpatialDropout2D", "Flatten", "Reshape",
 )  # fmt: skip
-_COMPUTE = ("Conv2D", "Convolution2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "Conv3D")
+_COMPUTE = (
+    "Conv2D", "Convolution2D", "DepthwiseConv2D", "SeparableConv2D", "Dense", "Conv3D", "BatchNormalization",
+    "LayerNormalization",
+)  # fmt: skip
 _MOST_LAYERS = 12  # among which one has a bias or a moving mean
 _NESTED = 6  # models in models
 _FRESH: weakref.WeakSet[Any] = weakref.WeakSet()  # models that were not trained when they were first seen
