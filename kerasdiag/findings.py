@@ -162,6 +162,11 @@ class Finding:
     references: tuple[str, ...] = ()
     location: Location | None = None
 
+    @property
+    def asks_for_something(self) -> bool:
+        """Whether there is something to do about it; False for a note that only tells."""
+        return self.remedy is not None or self.severity is not Severity.INFO
+
     def to_dict(self) -> dict[str, Any]:  # Any: JSON values
         """Return the finding ready for JSON."""
         remedy, price = self.remedy, self.price
@@ -247,16 +252,19 @@ class DoctorReport:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All findings: the most severe first, among equals the most expensive, unpriced ones last."""
+        """All findings: the most severe first, among equals the most expensive, unpriced ones last.
+
+        Notes that ask for nothing come after all others.
+        """
         return tuple(sorted((finding for result in self.results for finding in result.findings), key=self._place))
 
     def _place(self, finding: Finding) -> tuple[float, ...]:
-        price = finding.price
+        price, first = finding.price, (-finding.severity.rank, not finding.asks_for_something)
         if price is None or price.value is None:
-            return (-finding.severity.rank, 2, 0.0)
+            return (*first, 2, 0.0)
         seconds = price.seconds(self.epoch_s)
         # Without the length of an epoch a share of it cannot be compared with seconds; it comes from a profile.
-        return (-finding.severity.rank, 0, -price.value) if seconds is None else (-finding.severity.rank, 1, -seconds)
+        return (*first, 0, -price.value) if seconds is None else (*first, 1, -seconds)
 
     def num_findings(self, severity: Severity) -> int:
         """Return how many findings have exactly this severity."""

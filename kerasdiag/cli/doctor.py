@@ -175,6 +175,8 @@ def _request(arguments: argparse.Namespace) -> Request:
     if data is None and work != WorkRequest():
         raise DoctorUsageError("--target-size and --augmentation belong to --data DIR|CSV, which is missing.")
     profile = RunProfile.load(arguments.profile) if arguments.profile is not None else None
+    # A pipe (/dev/fd/63) is empty by now. With slashes, as Python takes it on every system.
+    is_kept = arguments.profile is not None and arguments.profile.is_file()
     if arguments.python is not None and arguments.requirement:
         raise DoctorUsageError("--python and -r name two environments. Give one of them.")
     return Request(
@@ -186,6 +188,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         lists=tuple(arguments.requirement),
         work=work,
         scripts=tuple(arguments.scripts) or None,
+        profile_file=arguments.profile.as_posix() if is_kept else "",
     )
 
 

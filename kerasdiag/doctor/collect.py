@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -77,6 +78,7 @@ class Request:
         lists: Lists of packages (requirements, lock files, Dockerfiles) to look at instead.
         work: What is done to each image.
         scripts: Scripts, notebooks and folders of them, None: none were named.
+        profile_file: The file of the profile, as code may name it; empty where it cannot be loaded again.
     """
 
     data: DataRequest | None = None
@@ -87,6 +89,7 @@ class Request:
     lists: tuple[str, ...] = ()
     work: WorkRequest = field(default_factory=WorkRequest)
     scripts: tuple[str, ...] | None = None
+    profile_file: str = ""
 
 
 MACHINE = "machine"
@@ -169,8 +172,9 @@ class Facts:
         """Wait for these groups and return them; raises what their collection raised."""
         base: Environment = self._tasks[MACHINE].result()
         values = {group: self._tasks[group].result() for group in groups if group in self._tasks}
-        profile = self._request.profile if "profile" in groups else None
-        return dataclasses.replace(base, **values, profile=profile, absent=self.absent)
+        if "profile" in groups:
+            values.update(profile=self._request.profile, profile_file=self._request.profile_file)
+        return dataclasses.replace(base, **values, absent=self.absent)
 
     def unfinished(self, groups: Sequence[str]) -> str:
         """Say what is still being done for these groups; empty when all are collected."""
@@ -208,7 +212,7 @@ class Facts:
         return any(getattr(done.get(group), "lacks_time", False) for group in groups)
 
     def _machine(self) -> Environment:
-        return Environment.collect(self._sources.root)
+        return dataclasses.replace(Environment.collect(self._sources.root), host=platform.node())
 
     def _packages(self) -> PackageFacts:
         if self._request.lists:

@@ -72,8 +72,13 @@ def price_per_step(step_s: float, demand: Demand, basis: str) -> Price:
     return Price(step_s * demand.steps_per_epoch, PriceUnit.SECONDS_PER_EPOCH, basis)
 
 
-def severity_by(fraction: float) -> Severity:
-    """Return how much a share of the training time matters."""
-    if fraction >= ERROR_FRACTION:
+def severity_by(fraction: float, *, is_sure: bool = True) -> Severity:
+    """Return how much a share of the training time matters.
+
+    Args:
+        fraction: The share (0-1).
+        is_sure: Whether an idle machine would say the same: what a busy one said is no error.
+    """
+    if fraction >= ERROR_FRACTION and is_sure:
         return Severity.ERROR
     return Severity.WARN if fraction >= WARN_FRACTION else Severity.INFO

@@ -40,7 +40,7 @@ def head_of(facts: Facts, request: Request, *, is_public: bool = False) -> dict[
     if data is not None:
         words["data"] = files(data) if is_public else f"{data.path}: {files(data)}"
         words["storage"] = _storage_in_words(data.storage, is_public)
-        words.update(_input_in_words(machine, facts, done))
+        words.update(_input_in_words(machine, facts, done, request))
         if facts.beside:
             words["meanwhile"] = (
                 f"something was not done when reads and images were timed: {' and '.join(facts.beside)}"
@@ -65,11 +65,13 @@ def _packages_in_words(packages: PackageFacts | None, request: Request) -> dict[
     return {**words, "packages": ", ".join(listed) or none}
 
 
-def _input_in_words(machine: Environment | None, facts: Facts, done: dict[str, Any]) -> dict[str, str]:
+def _input_in_words(
+    machine: Environment | None, facts: Facts, done: dict[str, Any], request: Request
+) -> dict[str, str]:
     if machine is None or "throughput" not in done:
         return {}
     groups = {name: done[name] for name in ("data", "reads", "throughput") if name in done}
-    return input_in_words(dataclasses.replace(machine, **groups, absent=facts.absent))
+    return input_in_words(dataclasses.replace(machine, **groups, profile=request.profile, absent=facts.absent))
 
 
 def _scripts_in_words(scripts: ScriptFacts) -> str:

@@ -47,6 +47,12 @@ def image_cost(environment: Environment) -> ImageCost | None:
     return cost
 
 
+def seen_rates(environment: Environment) -> dict[int, float]:
+    """Return the images a second that so many threads gave from memory, by their number."""
+    facts = measured_throughput(environment)
+    return {} if facts is None else {rate.threads: rate.images_per_s for rate in facts.rates}
+
+
 def cores_of_others(environment: Environment) -> float | None:
     """Return how many of the cores others used while it was measured; None where that cannot be told."""
     facts, cost = measured_throughput(environment), image_cost(environment)
@@ -62,4 +68,6 @@ def cores_of_others(environment: Environment) -> float | None:
 def preparing_s(environment: Environment) -> float:
     """Return the seconds for each image of the generator's own work at its best: measured here, else elsewhere."""
     cost = image_cost(environment)
-    return GENERATOR_IMAGE_S if cost is None else 1 / roofline(cost, environment.cores).images_per_s
+    if cost is None:
+        return GENERATOR_IMAGE_S
+    return 1 / roofline(cost, environment.cores, seen_rates(environment)).images_per_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kerasdiag.doctor.image_cost import cores_of_others, measured_throughput, why_no_roofline
 from kerasdiag.doctor.reading import fits_page_cache
 from kerasdiag.doctor.roofline import Roofline
-from kerasdiag.doctor.supply import roofline_from_disk, roofline_of
+from kerasdiag.doctor.supply import roofline_from_disk, roofline_of, shown_by_profile
 from kerasdiag.doctor.wording import workers
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.throughput.asked import steps_in_words
@@ -26,7 +26,7 @@ def input_in_words(environment: Environment) -> dict[str, str]:
     if drawn is None:
         return {"input": f"not measured: {why_no_roofline(environment)}"}
     words = {"input": roofline_in_words(drawn) + _first_epoch(environment, drawn)}
-    busy = beside_others(environment)
+    busy = slowed_by(environment)
     if busy:
         words["busy"] = busy
     assumed = assumptions(environment.throughput.work)
@@ -43,10 +43,24 @@ def roofline_in_words(drawn: Roofline) -> str:
 
 def beside_others(environment: Environment) -> str:
     """Say how many cores others used meanwhile; empty where they hardly did: the figures are lower by that."""
+    others = _others(environment)
+    return f"{others}; without them the input gives more" if others else ""
+
+
+def slowed_by(environment: Environment) -> str:
+    """Say that the machine was busy when it was measured: by what others used, and by what a training got here."""
+    others, shown = _others(environment), shown_by_profile(environment)
+    if shown is None:
+        return beside_others(environment)
+    rate = f"the profile shows {_rate(shown.images_per_s)} with {workers(shown.workers)}"
+    return f"{others}, and {rate}" if others else f"{rate}, so the machine was busy when this was measured"
+
+
+def _others(environment: Environment) -> str:
     others = cores_of_others(environment)
     if others is None or others < _BUSY_FRACTION * environment.cores:
         return ""
-    return f"others used about {others:.1f} of {environment.cores} cores meanwhile; without them the input gives more"
+    return f"others used about {others:.1f} of {environment.cores} cores meanwhile"
 
 
 def assumptions(work: ImageWork) -> str:
@@ -78,7 +92,7 @@ def roofline_evidence(environment: Environment) -> tuple[Evidence, ...]:
         Evidence(f"{facts.num_timed} images, {work}: {stages_in_words(facts)}", Provenance.MEASURED),
         Evidence(f"all of it from memory: {shown} threads", Provenance.MEASURED),
     ]
-    busy = beside_others(environment)
+    busy = slowed_by(environment)
     if busy:
         evidence.append(Evidence(busy, Provenance.MEASURED))
     assumed = assumptions(facts.work)

@@ -11,7 +11,7 @@ from kerasdiag.doctor.image_cost import why_no_roofline
 from kerasdiag.doctor.input_line import size_in_words
 from kerasdiag.doctor.reading import data_of
 from kerasdiag.doctor.roofline import roofline
-from kerasdiag.doctor.supply import cost_of_most
+from kerasdiag.doctor.supply import cost_of_most, roofline_of
 from kerasdiag.doctor.wording import duration, factor, workers
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.throughput.facts import DECODE, RESIZE, ThroughputFacts
@@ -74,7 +74,8 @@ def _cost_of_waste(environment: Environment, ratio: float) -> Cost:
         held={name: seconds * shrunk[name] for name, seconds in now.held.items()},
     )
     with_less_s = 1 / roofline(smaller, environment.cores).images_per_s
-    drawn = roofline(now, environment.cores)
-    image_s = max(0.0, 1 / drawn.images_per_s - with_less_s)
-    basis = f"{duration(image_s)} for each image with {workers(drawn.workers)}, as decoding goes by pixels"
+    image_s = max(0.0, 1 / roofline(now, environment.cores).images_per_s - with_less_s)
+    drawn = roofline_of(environment)  # as all of the report counts workers
+    who = f" with {workers(drawn.workers)}" if drawn else ""
+    basis = f"{duration(image_s)} for each image{who}, as decoding goes by pixels"
     return cost_of(image_s, data_of(environment).count, demand_of(environment.profile), basis, with_less_s)

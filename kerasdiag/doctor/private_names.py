@@ -13,6 +13,7 @@ from kerasdiag.environment.data_files import DataFacts
 from kerasdiag.environment.storage import StorageFacts
 
 DATA, MOUNT, SOURCE, CACHE, PYTHON = "<data>", "<mount>", "<source>", "<cache>", "<environment>"
+PROFILE = "<profile>"
 # Where everybody's is.
 _OF_ALL = ("", "/", "/usr", "/usr/local")
 
@@ -29,6 +30,7 @@ def private_names(facts: Facts, request: Request) -> dict[str, str]:
     data: DataFacts | None = done.get("data")
     if request.data is not None:
         _add(names, DATA, request.data.path, request.data.directory)
+    _add(names, PROFILE, request.profile_file)
     if data is not None:
         _add(names, DATA, data.folder, os.path.dirname(data.path) if data.is_list else None)
         _add_storage(names, data.storage)

@@ -90,7 +90,7 @@ class Roofline:
 
     Attributes:
         images_per_s: Images a second.
-        workers: The smallest number of workers that gives about as much.
+        workers: The smallest number of workers that gives as much but for 5 % (``ENOUGH``).
         limited_by: The stage without which it would give the most more, or ``LOCK``.
         by_workers: Images a second by number of workers, from 1.
     """
@@ -101,18 +101,31 @@ class Roofline:
     by_workers: tuple[float, ...]
 
 
-def roofline(cost: ImageCost, cores: int) -> Roofline:
+def roofline(cost: ImageCost, cores: int, seen: Mapping[int, float] | None = None) -> Roofline:
     """Return the most that the input gives, with how many workers, and what stands in the way of more.
 
     Args:
         cost: What an image costs.
         cores: Cores that the process may use; it decides how many workers are worth trying.
+        seen: Number of threads -> images a second that so many gave from memory. No prediction is above it: where the
+            machine was busy, what four threads gave is not what two would.
     """
     most = min(MOST_WORKERS, max(2, WORKERS_PER_CORE * cores))
-    by_workers = tuple(images_per_s(cost, workers) for workers in range(1, most + 1))
+    predicted = [images_per_s(cost, workers) for workers in range(1, most + 1)]
+    by_workers = tuple(min(rate, _seen_by(seen or {}, number)) for number, rate in enumerate(predicted, 1))
     best = max(by_workers)
     workers = next(number for number, rate in enumerate(by_workers, 1) if rate >= ENOUGH * best)
-    return Roofline(best, workers, _limit(cost, best, most), by_workers)
+    return Roofline(best, workers, _limit(cost, max(predicted), most), by_workers)
+
+
+def _seen_by(seen: Mapping[int, float], workers: int) -> float:
+    """What so many threads gave; between two numbers that were tried, on the line from one to the other."""
+    below = max((number for number in seen if number <= workers), default=None)
+    above = min((number for number in seen if number >= workers), default=None)
+    if below is None or above is None:
+        return float("inf")
+    share = (workers - below) / max(1, above - below)
+    return seen[below] + share * (seen[above] - seen[below])
 
 
 def _limit(cost: ImageCost, best: float, most: int) -> str:

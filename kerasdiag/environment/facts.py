@@ -85,6 +85,7 @@ class Environment:
         reads: How long it took to read some of them.
         throughput: How fast a sample of the images becomes batches here, and what its files are.
         profile: What the training itself measured.
+        profile_file: The file that it was loaded from, to be named in code; empty where it cannot be loaded again.
         gpus: NVIDIA GPUs.
         tensorflow_build: How the installed TensorFlow was made; also None without a TensorFlow that says so.
         tensorflow: What TensorFlow itself sees, asked in another process.
@@ -95,6 +96,7 @@ class Environment:
         cache: The disk that autofix would write to.
         scripts: The scripts that the user named, parsed.
         absent: Name of an attribute that is None -> why.
+        host: Name of the machine, to be held against that of a profile; empty where nobody looked.
     """
 
     cores: int
@@ -109,6 +111,7 @@ class Environment:
     reads: ReadFacts | None = None
     throughput: ThroughputFacts | None = None
     profile: RunProfile | None = None
+    profile_file: str = ""
     gpus: GpuFacts | None = None
     tensorflow_build: TensorFlowBuild | None = None
     tensorflow: ProbeFacts | None = None
@@ -119,6 +122,7 @@ class Environment:
     cache: CacheFacts | None = None
     scripts: ScriptFacts | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
+    host: str = ""
 
     @classmethod
     def collect(cls, root: Path = Path("/")) -> Environment:

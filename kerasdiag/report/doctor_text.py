@@ -43,7 +43,7 @@ def render(
     rest = _results(report, verbose)
     if rest.row_count:
         parts += [Text(), rest]
-    if report.findings:
+    if report.findings and report.findings[0].asks_for_something:
         parts += [Text(), Text(f"kerasdiag explain {report.findings[0].code} tells more.", style="dim")]
     return make_text(*parts, width=width, color=color, ascii_only=ascii_only)
 

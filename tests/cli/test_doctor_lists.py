@@ -106,3 +106,22 @@ def test_what_is_no_list(tmp_path, capsys):
         heard = capsys.readouterr()
         assert (heard.out, heard.err.count("\n")) == ("", 1)
         assert name in heard.err
+
+
+@pytest.mark.parametrize("name", ["Dockerfile2", "docker.txt"])
+@pytest.mark.parametrize(
+    "lines", ["RUN pip install tensorflow==2.0.0\n", "RUN pip install \\\n  numpy\ntensorflow==2.0.0\n"]
+)
+def test_a_dockerfile_of_another_name(tmp_path, capsys, name, lines):
+    """It is not read as requirements, though a line of it might be one; the names of Dockerfiles are told."""
+    (tmp_path / name).write_text(f"# syntax=docker/dockerfile:1\nARG TAG=3.7\nFROM python:${{TAG}} AS base\n{lines}")
+    assert main(["doctor", "-r", str(tmp_path / name), "--select", "KD101"]) == 2
+    said = capsys.readouterr().err.rstrip()
+    assert said.endswith("recognised by their names: Dockerfile, Dockerfile.gpu, gpu.Dockerfile.")
+
+
+def test_a_package_that_is_called_from(tmp_path, capsys):
+    """Only what names an image is a line of a Dockerfile."""
+    (tmp_path / "requirements.txt").write_text("from==1.0\nkeras-preprocessing==1.0.9\n")
+    assert main(["doctor", "-r", str(tmp_path / "requirements.txt"), "--select", "KD101"]) == 0
+    assert "Dockerfile" not in capsys.readouterr().out

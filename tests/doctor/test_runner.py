@@ -21,7 +21,8 @@ from kerasdiag.doctor.selection import find_check
 from kerasdiag.environment.data_files import DataRequest
 from kerasdiag.environment.tensorflow_probe import PROBE_S, ProbeFacts
 from kerasdiag.errors import DoctorUsageError
-from kerasdiag.findings import CheckResult, DoctorReport, Finding, Price, PriceUnit, Severity, Status
+from kerasdiag.findings import CheckResult, DoctorReport, Finding, Price, PriceUnit, Remedy, Severity, Status
+from kerasdiag.report import doctor_text
 
 
 def make_check(examine, code="KD901", **options):
@@ -278,3 +279,15 @@ def test_a_probe_comes_after_all_that_is_timed(machine):
     )
     examine(CHECKS, Request(DataRequest("/data/photos")), sources)
     assert order == ["reads", "throughput", "probe"]
+
+
+def test_notes_that_ask_for_nothing_come_last():
+    """What somebody can mend is at the head, and the last line sends there."""
+    idle = Finding("KD302", Severity.INFO, "vda says that it rotates.")
+    note = Finding("KD704", Severity.INFO, "It reads through a generator.", remedy=Remedy("Measure."))
+    grave = Finding("KD999", Severity.WARN, "Nobody knows a remedy.")
+    results = tuple(CheckResult(one.code, "name", Status.INFO, findings=(one,)) for one in (idle, note, grave))
+    report = DoctorReport("0.1.0", "2026-11-23T10:00:00+00:00", results)
+    assert [finding.code for finding in report.findings] == ["KD999", "KD704", "KD302"]
+    assert doctor_text.render(dataclasses.replace(report, results=results[:2])).endswith("explain KD704 tells more.\n")
+    assert "tells more" not in doctor_text.render(dataclasses.replace(report, results=results[:1]))

@@ -6,9 +6,9 @@ from kerasdiag.demand import Demand, demand_of
 from kerasdiag.doctor.check import Answer, check, found, ok, skipped, unknown
 from kerasdiag.doctor.costs import price_per_step, severity_by
 from kerasdiag.doctor.image_cost import why_no_roofline
-from kerasdiag.doctor.input_line import beside_others, roofline_evidence, roofline_in_words
+from kerasdiag.doctor.input_line import roofline_evidence, roofline_in_words, slowed_by
 from kerasdiag.doctor.roofline import LOCK, Roofline
-from kerasdiag.doctor.supply import roofline_of
+from kerasdiag.doctor.supply import roofline_of, shown_by_profile
 from kerasdiag.doctor.wording import by_count, duration, workers
 from kerasdiag.environment.facts import Environment
 from kerasdiag.environment.throughput.facts import READ, ThroughputFacts
@@ -25,7 +25,8 @@ def slow_image_preparation(environment: Environment) -> Answer:
     What it finds:
         The input roofline: how many images a second ImageDataGenerator can make here, with how many workers, and the
         stage that limits it: reading, decoding, resizing, augmentation, or the interpreter's lock. It is measured
-        on a sample of your own files in a process of its own, by 1, 2, 4 ... threads, without a training.
+        on a sample of your own files in a process of its own, by 1, 2, 4 ... threads, without a training. Where others
+        used the cores meanwhile, or the profile shows more than was measured, it is no error.
 
     Why it matters:
         All workers of a generator share the cores, and one lock for what runs in Python. Once these are used up, a
@@ -63,24 +64,24 @@ def slow_image_preparation(environment: Environment) -> Answer:
 
 
 def _finding(environment: Environment, facts: ThroughputFacts, drawn: Roofline, demand: Demand) -> Finding:
-    wanted = demand.wanted_images_per_s or 0.0
-    batch_s = (demand.batch_size or 0) / drawn.images_per_s
+    wanted, shown = demand.wanted_images_per_s or 0.0, shown_by_profile(environment)
+    # What the training got is the least that this machine gives.
+    rate, number = (drawn.images_per_s, drawn.workers) if shown is None else shown
+    batch_s = (demand.batch_size or 0) / rate
     lost_s = min(demand.wait_s, max(0.0, batch_s - (demand.step_s - demand.wait_s)))
-    who = workers(drawn.workers)
+    who, busy = workers(number), slowed_by(environment)
     basis = f"{duration(batch_s)} for a batch with {who}, of which the step hides {duration(batch_s - lost_s)}"
+    prepares = f"This machine prepares at most {rate:,.0f}" if shown is None else f"The training got {rate:,.0f}"
     return Finding(
         code="KD314",
-        severity=severity_by(lost_s / demand.step_s),
-        message=(
-            f"This machine prepares at most {drawn.images_per_s:,.0f} images/s (with {who}; limited by "
-            f"{drawn.limited_by}), and the training could take {wanted:,.0f}."
-        ),
+        severity=severity_by(lost_s / demand.step_s, is_sure=not busy),
+        message=f"{prepares} images/s (with {who}; limited by {drawn.limited_by}), and the training could take {wanted:,.0f}.",
         evidence=roofline_evidence(environment),
-        remedy=_remedy(drawn, beside_others(environment)),
+        remedy=_remedy(drawn, busy, is_limit=shown is None),
         numbers={
-            "images_per_s": drawn.images_per_s,
+            "images_per_s": rate,
             "wanted_images_per_s": wanted,
-            "workers": drawn.workers,
+            "workers": number,
             **{f"{stage.name}_s": stage.seconds for stage in facts.stages},
         },
         price=price_per_step(lost_s, demand, basis),
@@ -88,13 +89,12 @@ def _finding(environment: Environment, facts: ThroughputFacts, drawn: Roofline, 
     )
 
 
-def _remedy(drawn: Roofline, others: str) -> Remedy:
+def _remedy(drawn: Roofline, busy: str, *, is_limit: bool) -> Remedy:
     why = "one at a time holds the interpreter's lock" if drawn.limited_by == LOCK else "all cores have work"
-    if others and drawn.limited_by != LOCK:
-        why = f"all cores have work; {others}"
-    does = by_count(drawn.workers, "does", "do")
-    text = (
-        f"More than {workers(drawn.workers)} {does} not help, for {why}. autofix decodes every image once, and augments "
-        "by compiled code:"
-    )
+    if busy and drawn.limited_by != LOCK:
+        why = f"all cores have work; {busy}"
+    text = f"More than {workers(drawn.workers)} {by_count(drawn.workers, 'does', 'do')} not help, for {why}"
+    if not is_limit:
+        text = "How many workers help, only a measurement on an idle machine tells"
+    text += ". autofix decodes every image once, and augments by compiled code:"
     return Remedy(text, ("train_data = autofix(train_generator, profiler)",), safe=True)

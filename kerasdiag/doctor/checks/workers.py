@@ -14,7 +14,7 @@ from kerasdiag.doctor.lint.answer import examine_scripts
 from kerasdiag.doctor.lint.gaps import GENERATOR_READER
 from kerasdiag.doctor.lint.rules.unset_workers import unset_workers
 from kerasdiag.doctor.roofline import Roofline
-from kerasdiag.doctor.supply import roofline_of
+from kerasdiag.doctor.supply import roofline_of, shown_by_profile
 from kerasdiag.doctor.wording import by_count, duration, workers
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Evidence, Finding, Price, Provenance, Remedy, Severity, Status
@@ -70,7 +70,8 @@ def unfit_workers(environment: Environment) -> Answer:
     drawn = _roofline(environment) if data.kind == IMAGE_DATA_GENERATOR else None
     if now == 1 and suggested and demand.wait_fraction >= WARN_FRACTION:
         more = _more_do_not_help(environment, drawn)
-        return more or found(_too_few(profile, data, demand, suggested, drawn))
+        is_sure = shown_by_profile(environment) is None
+        return more or found(_too_few(profile, data, demand, suggested, drawn, is_sure=is_sure))
     if now > WORKERS_PER_CORE * profile.cores:
         return found(_too_many(profile, demand, now, drawn))
     who = f"{workers(now)} on {profile.cores} {by_count(profile.cores, 'core', 'cores')}"
@@ -78,8 +79,10 @@ def unfit_workers(environment: Environment) -> Answer:
 
 
 def _roofline(environment: Environment) -> Roofline | None:
-    """What a generator gives here by number of workers, where that was measured."""
-    return None if environment.data is None else roofline_of(environment)
+    """What a generator gives here by number of workers, where that was measured and the training did not get more."""
+    if environment.data is None or shown_by_profile(environment) is not None:
+        return None
+    return roofline_of(environment)
 
 
 def _more_do_not_help(environment: Environment, drawn: Roofline | None) -> Answer | None:
@@ -92,7 +95,9 @@ def _more_do_not_help(environment: Environment, drawn: Roofline | None) -> Answe
     return ok("1 worker makes as many images here as any number of them (KD314 tells what limits it)")
 
 
-def _too_few(profile: RunProfile, data: InputIdentity, demand: Demand, wanted: int, drawn: Roofline | None) -> Finding:
+def _too_few(
+    profile: RunProfile, data: InputIdentity, demand: Demand, wanted: int, drawn: Roofline | None, *, is_sure: bool
+) -> Finding:
     # While it waits, the step is as long as its batch takes; so many threads make it that many times as fast
     # at best, for they share the interpreter.
     number, gain, said_by = wanted, float(wanted), "at most, if"
@@ -114,7 +119,7 @@ def _too_few(profile: RunProfile, data: InputIdentity, demand: Demand, wanted: i
         text = f"autofix needs no workers and keeps a seeded training reproducible. Short of it, {text}"
     return Finding(
         code="KD702",
-        severity=severity_by(saved_s / demand.step_s),
+        severity=severity_by(saved_s / demand.step_s, is_sure=is_sure),
         message=message,
         evidence=(*_evidence(profile, 1), Evidence(waited, Provenance.MEASURED)),
         remedy=Remedy(text, remedy_code, safe=False),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 
-from kerasdiag.doctor.lint.corrections import Edit, without_parts
+from kerasdiag.doctor.lint.edits import Edit, corrected, taken_out
+from kerasdiag.doctor.lint.refused import GONE
 from kerasdiag.doctor.lint.values import Call
 from kerasdiag.environment.scripts import Script
 
-# Arguments that Keras 3 took out, with their names in Keras 1.
-GONE = ("workers", "use_multiprocessing", "max_queue_size", "max_q_size", "nb_worker", "pickle_safe")
 _RENAMED = {"generator": "x", "nb_epoch": "epochs"}
 # In the order that all versions of Keras 2 have; that of Keras 1 was another one.
 _BY_POSITION = {
@@ -30,13 +30,16 @@ _UNTRANSLATED = ("samples_per_epoch", "nb_val_samples", "val_samples")
 _OF_KERAS_1 = ("nb_epoch", "max_q_size", "nb_worker", "pickle_safe")
 
 
-def for_keras_3(script: Script, call: Call, also_without: tuple[str, ...] = ()) -> tuple[str, ...]:
+def for_keras_3(
+    script: Script, call: Call, also_without: tuple[str, ...] = (), also: Sequence[Edit] = ()
+) -> tuple[str, ...]:
     """Return the lines of a call that reads data, as Keras 3 takes it.
 
     Args:
         script: Where it stands.
         call: A call of ``fit``, ``evaluate``, ``predict``, or of the same with ``_generator``.
         also_without: Arguments to leave away besides those that Keras 3 does not know.
+        also: What else must change in it.
 
     Returns:
         Nothing where an argument cannot be put in other words.
@@ -57,7 +60,7 @@ def for_keras_3(script: Script, call: Call, also_without: tuple[str, ...] = ()) 
     if names and isinstance(node.func, ast.Attribute):
         line, end = node.func.end_lineno or 0, node.func.end_col_offset or 0
         edits.append(Edit(line, end - len(node.func.attr.encode()), line, end, call.method.partition("_")[0]))
-    return without_parts(script, node, unwanted, edits)
+    return corrected(script, node, [*taken_out(node, unwanted), *edits, *also])
 
 
 def _replace(part: ast.expr | ast.keyword, old: str, new: str) -> Edit:

@@ -20,6 +20,7 @@ _WITH_VALUE = {
 _CONSTRAINTS = ("-c", "--constraint")
 _NAMES_A_FILE = ("-r", "--requirement", "--requirements", *_CONSTRAINTS)
 _EDITABLE = ("-e", "--editable")
+_FROM_IMAGE = re.compile(r"FROM\s+[^\s=]", re.IGNORECASE)
 
 
 def read_requirements(file: Path, into: Declaration, named_by: str = "-r", text: str | None = None) -> None:
@@ -38,6 +39,11 @@ def read_requirements(file: Path, into: Declaration, named_by: str = "-r", text:
         return
     into.read.add(file.resolve())
     lines = list(_lines(read_list(file, named_by) if text is None else text))
+    if any(_FROM_IMAGE.match(line) for line in lines):  # some of its other lines may read like requirements
+        raise DoctorUsageError(
+            f"{named_by}: {file} is no list of packages, but looks like a Dockerfile. Those are recognised by their names: "
+            "Dockerfile, Dockerfile.gpu, gpu.Dockerfile."
+        )
     num_read = sum(_add_line(line, file, into) for line in lines)
     if lines and not num_read:
         raise DoctorUsageError(f"{named_by}: {file} is no list of packages: no line of it is a requirement.")

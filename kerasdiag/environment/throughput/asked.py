@@ -12,6 +12,7 @@ KERAS_TARGET_SIZE = (256, 256)  # of flow_from_directory and flow_from_dataframe
 # What --augmentation takes, and the steps that each stands for.
 AUGMENTATIONS: dict[str, tuple[str, ...]] = {"affine": (AFFINE, FLIP), "none": ()}
 REFERENCE = "affine"
+_PROFILE = "the profile"
 IN_WORDS = {
     (AFFINE, FLIP): "rotation, shear, zoom and flip",
     (): "no augmentation",
@@ -57,7 +58,7 @@ def image_work(request: WorkRequest, profile: RunProfile | None) -> ImageWork:
     if request.target_size is not None:
         size, size_said_by = request.target_size, "--target-size"
     elif is_known and data is not None and data.target_size is not None and len(data.target_size) == 2:
-        size, size_said_by = (data.target_size[0], data.target_size[1]), "the profile"
+        size, size_said_by = (data.target_size[0], data.target_size[1]), _PROFILE
     steps = AUGMENTATIONS[REFERENCE]
     left_out: tuple[str, ...] = ()
     said_by = "assumed; --augmentation none leaves it out"
@@ -68,8 +69,13 @@ def image_work(request: WorkRequest, profile: RunProfile | None) -> ImageWork:
         steps = tuple(step for step in (AFFINE, CHANNEL_SHIFT, FLIP, BRIGHTNESS) if step in found)
         known = (*_STEPS, *_AS_CHEAP_AS_RESCALE)
         left_out = tuple(name for name in data.augmentation if name not in known)
-        said_by = "the profile"
+        said_by = _PROFILE
     return ImageWork(size, steps, size_said_by, said_by, left_out)
+
+
+def is_of_profile(work: ImageWork) -> bool:
+    """Whether this is what the training of a profile did to each image, as far as it is measured."""
+    return work.size_said_by == work.steps_said_by == _PROFILE and not work.left_out
 
 
 def steps_in_words(steps: tuple[str, ...]) -> str:

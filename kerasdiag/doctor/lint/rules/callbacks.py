@@ -23,7 +23,7 @@ _LONG = 500  # batches under the profiler
 _REFERENCES = ("https://www.tensorflow.org/guide/gpu_performance_analysis",)
 
 
-@check("KD714", "busy-callback", needs=("scripts",), uses=("profile",))
+@check("KD714", "busy-callback", needs=("scripts",), uses=("packages", "profile"))
 def busy_callback(environment: Environment) -> Answer:
     """A callback works after every batch, or a dataset starts anew in every round of a loop.
 
@@ -65,6 +65,7 @@ def _rule(subject: Subject) -> Iterator[Hit]:
                 message=f"next(iter(dataset)) in a loop starts the pipeline anew in every round, {gives}.",
                 remedy="Make one iterator before the loop, and take next() of it inside.",
                 safe=False,
+                costs_wait=False,
             )
     for kind in subject.record.classes:
         if any(last_of_keras(name) == "Callback" for name in kind.base_names()):
@@ -82,8 +83,9 @@ def _of_tensorboard(subject: Subject, call: Call) -> Iterator[Hit]:
             severity=Severity.WARN,
             message=f"TensorBoard(update_freq={written}) writes after {when}.",
             remedy="Write once an epoch:",
-            code=without_arguments(subject.script, call.node, ("update_freq",)),
+            code=without_arguments(subject, call.node, ("update_freq",)),
             safe=True,
+            costs_wait=False,
         )
     batches, keyword = call.argument("profile_batch"), call.keyword_node("profile_batch")
     if isinstance(batches, Items) and len(batches.items) == 2 and keyword is not None:
@@ -95,6 +97,7 @@ def _of_tensorboard(subject: Subject, call: Call) -> Iterator[Hit]:
                 message=f"TensorBoard profiles {last - first:,.0f} batches; each is slower, and all are held in memory.",
                 remedy="A few dozen after the warm-up tell as much: profile_batch=(10, 30).",
                 safe=True,
+                costs_wait=False,
             )
 
 
@@ -118,6 +121,7 @@ def _of_callback(subject: Subject, kind: Class) -> Iterator[Hit]:
                     message=f"{kind.node.name} calls {call.method} at every batch, and the training waits for it.",
                     remedy="Move it to on_epoch_end, or do it every hundredth batch.",
                     safe=False,
+                    costs_wait=False,
                 )
 
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
-from kerasdiag.doctor.lint.fit_calls import GONE, for_keras_3
+from kerasdiag.doctor.lint.edits import put_in_place
+from kerasdiag.doctor.lint.fit_calls import for_keras_3
 from kerasdiag.doctor.lint.gaps import FIT_ARGUMENTS, on_keras_3
 from kerasdiag.doctor.lint.models import foreign_class, is_py_dataset, iterator_call, readings
 from kerasdiag.doctor.lint.places import is_dotted_name, name_of_data, source_of
-from kerasdiag.doctor.lint.values import Call, Dataset, Value
+from kerasdiag.doctor.lint.refused import GONE, fractions, is_of_keras
+from kerasdiag.doctor.lint.values import Call, Value
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
@@ -53,8 +55,8 @@ def _rule(subject: Subject) -> Iterator[Hit]:
         names = [name for name in GONE if name in call.keywords]
         if not (names or call.method.endswith("_generator")):
             continue
-        lines, code = _attributes(subject, call, data, names), for_keras_3(subject.script, call)
-        is_sure = keras.is_3 and (foreign_class(call.receiver) is None or _is_of_keras(data))
+        lines, code = _attributes(subject, call, data, names), _corrected(subject, call, data)
+        is_sure = keras.is_3 and is_of_keras(call, data)
         yield Hit(
             node=call.node,
             severity=Severity.ERROR if is_sure else Severity.INFO,
@@ -64,6 +66,14 @@ def _rule(subject: Subject) -> Iterator[Hit]:
             safe=False,
             costs_time=False,
         )
+
+
+def _corrected(subject: Subject, call: Call, data: Value) -> tuple[str, ...]:
+    """The call as Keras 3 takes it, with whole numbers of steps (KD716) too."""
+    steps = list(fractions(subject, call, data))
+    left_away = tuple(name for name, _, rounded in steps if rounded is None)
+    edits = [put_in_place(keyword.value, rounded) for _, keyword, rounded in steps if rounded is not None]
+    return for_keras_3(subject.script, call, left_away, edits)
 
 
 def _message(subject: Subject, call: Call, data: Value, names: list[str]) -> str:
@@ -76,14 +86,9 @@ def _message(subject: Subject, call: Call, data: Value, names: list[str]) -> str
         return f"{what}; no Keras is installed here that would tell which one this script runs."
     result = "an AttributeError" if is_old_method else "a TypeError"
     kind = foreign_class(call.receiver)
-    if kind is not None and not _is_of_keras(data):
+    if kind is not None and not is_of_keras(call, data):
         return f"{what}: if {kind} is a Keras model, the call is {result}."
     return f"{what}, and the call is {result}."
-
-
-def _is_of_keras(data: Value) -> bool:
-    """Whether nothing but a Keras model would read this."""
-    return isinstance(data, Dataset) or iterator_call(data) is not None or is_py_dataset(data)
 
 
 def _remedy(call: Call, names: list[str], lines: tuple[str, ...], code: tuple[str, ...]) -> str:

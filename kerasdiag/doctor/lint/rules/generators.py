@@ -9,22 +9,20 @@ from kerasdiag.diagnosis import PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
-from kerasdiag.doctor.lint.corrections import with_argument, with_item, without_arguments
+from kerasdiag.doctor.lint.corrections import with_argument, without_arguments
 from kerasdiag.doctor.lint.gaps import FIT_INPUT
 from kerasdiag.doctor.lint.models import FIT_METHODS, FLOW_METHODS, iterator_call, readings
-from kerasdiag.doctor.lint.places import is_dotted_name, name_of_data
+from kerasdiag.doctor.lint.repair_advice import advice
 from kerasdiag.doctor.lint.values import Call, Function, Literal, Result
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
 _FROM_FILES = ("flow_from_directory", "flow_from_dataframe")
 _MAKING_PATHS = ("os.path.join", "pathlib.Path")
-_PROFILER = "profiler"  # its name in the corrected lines
-_CALLBACKS_AT = {"fit": 5, "fit_generator": 4}
 _MANY_ROWS = 100_000  # a look at each takes about 30 s there (keras-preprocessing #171: 150,000 rows)
 
 
-@check("KD704", "image-data-generator", needs=("scripts",), uses=("profile",))
+@check("KD704", "image-data-generator", needs=("scripts",), uses=("packages", "profile"))
 def image_data_generator(environment: Environment) -> Answer:
     """The training reads its images through ImageDataGenerator, which decodes and warps them in Python.
 
@@ -41,7 +39,8 @@ def image_data_generator(environment: Environment) -> Answer:
 
     Fix:
         Measure with BottleneckProfiler among the callbacks of fit. If the training waits, autofix makes a tf.data pipeline
-        with the same images and the same augmentations of it, from the next run on.
+        with the same images and the same augmentations of it, from the next run on. With a profile of such a training
+        (--profile FILE) the line is `train_generator = autofix(train_generator, "FILE")`.
 
     When to ignore:
         The profile says that the training does not wait for its data.
@@ -62,35 +61,18 @@ def _generator_rule(subject: Subject) -> Iterator[Hit]:
         flow = iterator_call(data)
         if flow is None or flow.method not in _FROM_FILES:
             continue
+        todo = advice(subject, call)
         yield Hit(
             node=call.node,
             severity=Severity.WARN if waits else Severity.INFO,
             message="The training reads its images through an ImageDataGenerator, which decodes and warps each of them in Python.",
-            remedy="Measure with BottleneckProfiler among the callbacks; if the training waits, autofix repairs it in the next run:",
-            code=_measured(subject, call),
+            remedy=todo.text,
+            code=todo.code,
             safe=True,
         )
 
 
-def _measured(subject: Subject, call: Call) -> tuple[str, ...]:
-    """The lines of a run that measures, and repairs what an earlier one has measured; nothing where they are not sure."""
-    name = name_of_data(subject.script, call)
-    if call.is_open or len(call.positional) > _CALLBACKS_AT[call.method] or not is_dotted_name(name):
-        return ()
-    if call.method != "fit" and subject.keras.is_3 is not False:
-        return ()  # KD701 has what comes first
-    fit = with_item(subject.script, call.node, "callbacks", _PROFILER)
-    if not fit:
-        return ()
-    return (
-        "from kerasdiag import BottleneckProfiler, autofix",
-        f"{_PROFILER} = BottleneckProfiler()",
-        f"{name} = autofix({name}, {_PROFILER})",
-        *fit,
-    )
-
-
-@check("KD713", "slow-generator-option", needs=("scripts",), uses=("data", "profile"))
+@check("KD713", "slow-generator-option", needs=("scripts",), uses=("packages", "data", "profile"))
 def slow_generator_option(environment: Environment) -> Answer:
     """An option of ImageDataGenerator makes it slower: pictures saved, files looked up, Python functions.
 
@@ -152,7 +134,7 @@ def _of_flow(subject: Subject, call: Call) -> Iterator[Hit]:
             severity=Severity.WARN,
             message="save_to_dir writes every augmented image of every batch to disk.",
             remedy="Take it away once you have seen the pictures:",
-            code=without_arguments(subject.script, call.node, ("save_to_dir", "save_prefix", "save_format")),
+            code=without_arguments(subject, call.node, ("save_to_dir", "save_prefix", "save_format")),
             safe=True,
         )
     data = subject.environment.data
@@ -162,7 +144,7 @@ def _of_flow(subject: Subject, call: Call) -> Iterator[Hit]:
             severity=Severity.INFO,
             message=f"flow_from_dataframe looks up each of {data.count:,} files before the first step.",
             remedy="Once you know that all files exist:",
-            code=with_argument(subject.script, call.node, "validate_filenames=False"),
+            code=with_argument(subject, call.node, "validate_filenames=False"),
             numbers={"num_files": data.count},
             safe=False,
         )

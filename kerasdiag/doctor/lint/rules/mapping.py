@@ -68,7 +68,7 @@ def _map_rule(subject: Subject) -> Iterator[Hit]:
                 continue
             is_cached = is_followed_by(subject.record, step, "cache")
             autotuned = subject.autotuned("num_parallel_calls=")
-            code = with_argument(subject.script, call.node, autotuned.text)
+            code = with_argument(subject, call.node, autotuned.text)
             yield Hit(
                 node=call.node,
                 severity=Severity.INFO if is_cached or cores == 1 else Severity.WARN,

@@ -19,7 +19,7 @@ WORKERS_PER_CORE = 2  # as KD702, which has the measurement
 _REFERENCES = ("https://www.tensorflow.org/guide/data_performance",)
 
 
-@check("KD710", "more-threads-than-cores", needs=("scripts",), uses=("profile",), is_opt_in=True)
+@check("KD710", "more-threads-than-cores", needs=("scripts",), uses=("packages", "profile"), is_opt_in=True)
 def more_threads_than_cores(environment: Environment) -> Answer:
     """The script asks for more threads than this process has cores.
 
@@ -52,7 +52,7 @@ def _rule(subject: Subject) -> Iterator[Hit]:
             calls = number_of(step.call.argument("num_parallel_calls"))
             if step.operation == "map" and keyword is not None and calls is not None and calls > cores:
                 autotuned = subject.autotuned("")
-                code = replaced(subject.script, keyword.value, autotuned.text)
+                code = replaced(subject, keyword.value, autotuned.text)
                 code = autotuned.imports + code if code else ()
                 yield _hit(keyword, "num_parallel_calls", int(calls), cores, code)
     most = WORKERS_PER_CORE * cores
@@ -60,12 +60,12 @@ def _rule(subject: Subject) -> Iterator[Hit]:
         workers = number_of(call.argument("workers"))
         keyword = call.keyword_node("workers")
         if keyword is not None and workers is not None and workers > most and subject.keras.is_3 is False:
-            yield _hit(keyword, "workers", int(workers), cores, replaced(subject.script, keyword.value, str(cores)))
+            yield _hit(keyword, "workers", int(workers), cores, replaced(subject, keyword.value, str(cores)))
     for owner, name, value, place, _ in subject.record.settings:
         workers = number_of(value)
         is_many = name == "workers" and workers is not None and workers > most
         if is_many and workers is not None and (iterator_call(owner) or is_py_dataset(owner)):
-            code = replaced(subject.script, place.value, str(cores)) if isinstance(place, ast.Assign) else ()
+            code = replaced(subject, place.value, str(cores)) if isinstance(place, ast.Assign) else ()
             yield _hit(place, "workers", int(workers), cores, code)
 
 

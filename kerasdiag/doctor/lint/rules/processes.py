@@ -65,7 +65,7 @@ def _rule(subject: Subject) -> Iterator[Hit]:
         for call, data in readings(subject.record, FIT_METHODS):
             keyword = call.keyword_node("use_multiprocessing")
             if keyword is not None and is_true(call.keywords["use_multiprocessing"]):
-                code = without_arguments(subject.script, call.node, ("use_multiprocessing",))
+                code = without_arguments(subject, call.node, ("use_multiprocessing",))
                 yield from _hits(subject, data, keyword, code)
     for owner, name, value, place, _ in subject.record.settings:
         if name == "use_multiprocessing" and is_true(value):
@@ -74,7 +74,7 @@ def _rule(subject: Subject) -> Iterator[Hit]:
         for call, kind, instance in _makings(subject):
             keyword = call.keyword_node("use_multiprocessing")
             if keyword is not None and is_true(call.keywords["use_multiprocessing"]):
-                code = without_arguments(subject.script, call.node, ("use_multiprocessing",))
+                code = without_arguments(subject, call.node, ("use_multiprocessing",))
                 yield from _hits(subject, instance or Instance(kind, call), keyword, code)
 
 

@@ -19,7 +19,7 @@ _SLOW = (StorageClass.ROTATING, StorageClass.NETWORK)
 _REFERENCES = ("https://www.tensorflow.org/guide/data_performance#parallelizing_data_extraction",)
 
 
-@check("KD712", "records-read-one-by-one", needs=("scripts",), uses=("data", "profile"))
+@check("KD712", "records-read-one-by-one", needs=("scripts",), uses=("packages", "data", "profile"))
 def records_read_one_by_one(environment: Environment) -> Answer:
     """TFRecord files are read one after the other, or unpacked on a disk that does not need it.
 
@@ -52,7 +52,7 @@ def _rule(subject: Subject) -> Iterator[Hit]:
             continue
         if _is_list(call.argument("filenames", 0)) and not call.has("num_parallel_reads", 3):
             autotuned = subject.autotuned("num_parallel_reads=")
-            code = with_argument(subject.script, call.node, autotuned.text)
+            code = with_argument(subject, call.node, autotuned.text)
             yield Hit(
                 node=call.node,
                 severity=Severity.WARN if is_slow else Severity.INFO,

@@ -26,7 +26,7 @@ _INPUT = Literal("the input of the model")
 _REFERENCES = ("https://keras.io/api/applications/efficientnet/", "https://keras.io/api/applications/mobilenet/")
 
 
-@check("KD715", "rescaled-twice", needs=("scripts",))
+@check("KD715", "rescaled-twice", needs=("scripts",), uses=("packages",))
 def rescaled_twice(environment: Environment) -> Answer:
     """Images are divided by 255 in front of a model that does so itself.
 
@@ -201,7 +201,7 @@ def _of_generator(subject: Subject, data: Value) -> Iterator[tuple[ast.AST, str,
     made = flow.receiver.call
     keyword, factor = made.keyword_node("rescale"), number_of(made.argument("rescale"))
     if keyword is not None and factor is not None and 0 < factor <= _SMALL:
-        code = without_arguments(subject.script, made.node, ("rescale",))
+        code = without_arguments(subject, made.node, ("rescale",))
         yield keyword, f"rescale={ast.unparse(keyword.value)}", code
 
 

@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from kerasdiag.doctor.check import Answer, check
 from kerasdiag.doctor.lint.analysis import Subject
 from kerasdiag.doctor.lint.answer import Hit, examine_scripts
-from kerasdiag.doctor.lint.arithmetic import is_fraction, number_of
+from kerasdiag.doctor.lint.arithmetic import number_of
 from kerasdiag.doctor.lint.corrections import replaced, without_arguments
 from kerasdiag.doctor.lint.fit_calls import for_keras_3
 from kerasdiag.doctor.lint.gaps import GENERATOR_READER, on_keras_3
 from kerasdiag.doctor.lint.models import FIT_METHODS, iterator_call, readings
-from kerasdiag.doctor.lint.places import source_of
+from kerasdiag.doctor.lint.refused import fractions
 from kerasdiag.doctor.lint.values import UNKNOWN, Call, Literal, Member, Quotient, Result, Sum, Value
 from kerasdiag.environment.facts import Environment
 from kerasdiag.findings import Severity
 
-_STEPS = ("steps_per_epoch", "validation_steps", "steps")
 _EPOCHS_AT = {"fit": 3, "fit_generator": 2}
 _BATCH_SIZE = 32  # of an ImageDataGenerator, unless given
 _REFERENCES = ("https://github.com/keras-team/keras/blob/v3.0.0/keras/trainers/epoch_iterator.py",)
@@ -64,20 +63,13 @@ def _rule(subject: Subject) -> Iterator[Hit]:
 
 def _fractions(subject: Subject, call: Call, data: Value) -> Iterator[Hit]:
     """Numbers of steps that are floats; Keras 3 wants whole numbers."""
-    for name in _STEPS:
-        keyword = call.keyword_node(name)
-        if keyword is None or not is_fraction(call.keywords[name]):
-            continue
-        is_left_away = name == "steps_per_epoch" and iterator_call(data) is not None
-        rounded = f"int({source_of(subject.script, keyword.value)})"
+    for name, keyword, rounded in fractions(subject, call, data):
         yield Hit(
             node=keyword,
             severity=Severity.ERROR,
             message=f"{name} is a float, and {subject.keras.name} takes whole numbers only: the call is a TypeError.",
-            remedy="Leave it away; fit takes the number of batches from the generator:"
-            if is_left_away
-            else "Round it:",
-            code=_without_steps(subject, call) if is_left_away else replaced(subject.script, keyword.value, rounded),
+            remedy="Round it:" if rounded else "Leave it away; fit takes the number of batches from the generator:",
+            code=replaced(subject, keyword.value, rounded) if rounded else _without_steps(subject, call),
             safe=False,
             costs_time=False,
         )
@@ -126,4 +118,4 @@ def _counts_batches(steps: Quotient, flow: Call, data: Value) -> bool:
 def _without_steps(subject: Subject, call: Call) -> tuple[str, ...]:
     names = ("steps_per_epoch",)
     is_old = call.method != "fit"
-    return for_keras_3(subject.script, call, names) if is_old else without_arguments(subject.script, call.node, names)
+    return for_keras_3(subject.script, call, names) if is_old else without_arguments(subject, call.node, names)

@@ -29,7 +29,7 @@ _EAGERLY = "run_eagerly=True runs every step in Python, operation by operation, 
 _DETERMINISM = "enable_op_determinism"
 
 
-@check("KD711", "debugging-left-on", needs=("scripts",), uses=("profile",))
+@check("KD711", "debugging-left-on", needs=("scripts",), uses=("packages", "profile"))
 def debugging_left_on(environment: Environment) -> Answer:
     """A switch for debugging is on: eager execution, tf.data's debug mode, checks of every operation.
 
@@ -61,7 +61,7 @@ def _rule(subject: Subject) -> Iterator[Hit]:
     for number, call in enumerate(calls):
         keyword = call.keyword_node("run_eagerly") if is_true(call.argument("run_eagerly")) else None
         if call.method == "compile" and keyword is not None and may_be_model(call.receiver or UNKNOWN):
-            yield _hit(keyword, _EAGERLY, without_arguments(subject.script, call.node, ("run_eagerly",)))
+            yield _hit(keyword, _EAGERLY, without_arguments(subject, call.node, ("run_eagerly",)))
         if not call.name.startswith("tensorflow."):
             continue
         if _is_on(call) and not any(_switches_off(later, call) for later in calls[number:]):
@@ -93,4 +93,4 @@ def _argument(call: Call) -> Value | None:
 
 def _hit(node: ast.AST, message: str, code: tuple[str, ...], severity: Severity = Severity.WARN) -> Hit:
     remedy = "Take it away once the fault is found:" if code else "Take this line away once the fault is found."
-    return Hit(node=node, severity=severity, message=message, remedy=remedy, code=code, safe=True)
+    return Hit(node=node, severity=severity, message=message, remedy=remedy, code=code, safe=True, costs_wait=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kerasdiag.doctor.check import Answer, check, found, ok
 from kerasdiag.doctor.lint.analysis import record_of
 from kerasdiag.environment.facts import Environment
+from kerasdiag.environment.scripts import Script
 from kerasdiag.findings import Evidence, Finding, Location, Provenance, Remedy, Severity
 
 
@@ -14,7 +15,8 @@ def unreadable_script(environment: Environment) -> Answer:
 
     What it finds:
         Files and cells that this Python cannot parse: Python 2, an unfinished line, something that is no notebook. Also
-        scripts that are nested too deeply, or too long, to be followed to their end.
+        scripts that are nested too deeply, or too long, to be followed to their end. Of a folder only files that name
+        Keras or TensorFlow are parsed; one that is named itself always is.
         Lines for IPython (`%time`, `!pip`) are understood, and cells below `%%bash` and the like left out.
 
     Why it matters:
@@ -57,7 +59,14 @@ def unreadable_script(environment: Environment) -> Answer:
         for why in [record_of(script).unfinished]
         if why is not None
     ]
-    return found(*findings) if findings else ok(f"{len(environment.scripts.scripts)} read")
+    return found(*findings) if findings else ok(_read_in_words(environment.scripts.scripts))
+
+
+def _read_in_words(scripts: tuple[Script, ...]) -> str:
+    parsed = sum(script.is_parsed for script in scripts)
+    others = len(scripts) - parsed
+    left_out = f"; {others} more name{'s' if others == 1 else ''} neither Keras nor TensorFlow" if others else ""
+    return f"{parsed} read{left_out}"
 
 
 def _what(path: str, cell: int | None) -> str:

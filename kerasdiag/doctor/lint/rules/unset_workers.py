@@ -28,7 +28,7 @@ def unset_workers(subject: Subject) -> Iterator[Hit]:
         if keras.is_3:
             code: tuple[str, ...] = (f"{name}.workers = {workers}",) if is_dotted_name(name) else ()
         else:
-            code = with_argument(subject.script, call.node, f"workers={workers}")
+            code = with_argument(subject, call.node, f"workers={workers}")
         yield Hit(
             node=call.node,
             severity=Severity.INFO,
