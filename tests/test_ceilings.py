@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kerasdiag.ceilings import Rate, rate_of_batches, rate_of_generator
+from kerasdiag.ceilings.compute import time_steps
 
 ROWS = np.arange(100)
 
@@ -107,3 +108,57 @@ def test_a_source_that_ends_early_is_measured_as_far_as_it_goes():
             yield np.zeros((4, 1))
 
     assert rate_of_batches(batches(), len, warm_up=6, window_s=0.3).images_per_s == pytest.approx(400, rel=0.4)
+
+
+class ScriptedSteps:
+    """Makes steps of so many seconds on a clock of its own; the first one compiles before."""
+
+    def __init__(self, step_s, compile_s=0.0, at_least=1):
+        self.step_s, self.left_s, self.at_least = step_s, compile_s, at_least
+        self.now_s, self.made = 0.0, 0
+
+    def clock(self):
+        return self.now_s
+
+    def run(self, count):
+        count = max(count, self.at_least)
+        self.now_s += count * self.step_s + self.left_s
+        self.left_s = 0.0
+        self.made += count
+        return count
+
+
+@pytest.mark.parametrize(
+    ("step_s", "made", "counted"),
+    [
+        (0.001, 302, 300),
+        (0.1, 20, 18),
+        (0.5, 5, 3),
+        (0.9, 4, 3),  # the time is over after the third
+        (20.0, 2, 1),  # as soon as one is known
+    ],
+)
+def test_no_more_steps_are_made_than_there_is_time_for(step_s, made, counted):
+    """Two seconds, and the step in which they end; what compiles is not counted."""
+    steps = ScriptedSteps(step_s, compile_s=30.0)
+    assert time_steps(steps.run, 2.0, steps.clock) == (pytest.approx(step_s), counted)
+    assert steps.made == made
+    assert steps.now_s < 30.0 + step_s + 2.0 + step_s
+
+
+def test_steps_are_divided_by_those_that_were_made():
+    """An execution may make more steps than it was asked for."""
+    steps = ScriptedSteps(0.05, at_least=16)
+    assert time_steps(steps.run, 2.0, steps.clock) == (pytest.approx(0.05), 48)
+    assert steps.made == 64
+
+
+def test_a_slow_beginning_does_not_count():
+    """The median is that of the rounds behind it."""
+    steps = ScriptedSteps(0.01)
+
+    def run(count):
+        steps.now_s += 0.05 if steps.made == 1 else 0.0
+        return steps.run(count)
+
+    assert time_steps(run, 2.0, steps.clock)[0] == pytest.approx(0.01)

@@ -13,6 +13,7 @@ from kerasdiag import compat
 from kerasdiag.ceilings.compute import measure_step
 from kerasdiag.ceilings.pipeline import measure_input
 from kerasdiag.ceilings.value import CEILINGS_METHOD, Ceilings
+from kerasdiag.compat.step_effects import UnrepeatableStepError
 from kerasdiag.environment.cores import usable_cores
 from kerasdiag.errors import EvidenceError
 from kerasdiag.input_identity import InputIdentity
@@ -55,7 +56,12 @@ def measure_apart(generator: Any, identity: InputIdentity, model: Any) -> RunPro
     with reach.kept():
         arrays = generator._get_batches_of_transformed_samples(rows)
     with compat.own_train_function(model, access, arrays) as (train_function, batch):
-        step_s, steps = measure_step(model, access, train_function, batch)
+        try:
+            step_s, steps = measure_step(model, access, train_function, batch)
+        except UnrepeatableStepError as refusal:
+            raise EvidenceError(
+                f"autofix cannot measure this model: {refusal}. Pass the profiler of a fit instead."
+            ) from refusal
     return RunProfile(
         kerasdiag_version=kerasdiag.__version__,
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -2,26 +2,42 @@
 
 What a step changes lies in variables (weights, slots of the optimizer, metrics, seeds of Keras 3), which are copied
 and put back; on JAX a step changes nothing but what it returns. The random numbers of Keras 2 lie within the traced
-function, so that one with random operations is traced anew for this, and thrown away.
+function, so that one with random operations is traced anew for this, and thrown away. A step that leaves behind what
+cannot be put back is refused.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from kerasdiag.compat.models import backend_name, is_keras_2, layers_of, runs_eagerly
-from kerasdiag.compat.step_access import StepAccess
+from kerasdiag.compat.kept_state import attributes_kept, buffers_kept, global_seed_kept
+from kerasdiag.compat.models import backend_name, compiles_with_xla, is_keras_2, layers_of, runs_eagerly
+from kerasdiag.compat.step_access import GAP, StepAccess, steps_of_execution
+from kerasdiag.compat.step_effects import (
+    UnrepeatableStepError,
+    draws_random_numbers,
+    operations_in,
+    refuse_operations,
+    refuse_own_python,
+)
 from kerasdiag.compat.step_functions import as_called, one_step_function
+from kerasdiag.compat.step_python import python_in_graph, python_in_jaxpr
+from kerasdiag.random_streams import streams_kept
+from kerasdiag.user_code import Reach
 
 # Any stands for foreign objects throughout: models, iterators and batches of whichever Keras runs.
 
 
+# Makes so many steps, and returns how many it has made.
+Run = Callable[[int], int]
+
+
 @contextmanager
-def cached_step(model: Any, access: StepAccess, train_function: Any, batch: Any) -> Iterator[Callable[[int], None]]:
-    """Give a function that makes so many steps on the batch, until their losses are there; then put everything back.
+def cached_step(model: Any, access: StepAccess, train_function: Any, batch: Any) -> Iterator[Run]:
+    """Give a function that makes steps on the batch, until their losses are there; then put everything back.
 
     Args:
         model: A model that is built and compiled.
@@ -30,13 +46,14 @@ def cached_step(model: Any, access: StepAccess, train_function: Any, batch: Any)
         batch: The batch, as the training gets it.
 
     Raises:
-        ValueError: The step may keep state outside of variables.
+        UnrepeatableStepError: The step may change what cannot be put back.
     """
     if runs_eagerly(model):
-        raise ValueError("run_eagerly: a step of Python may keep state that cannot be put back")
+        raise UnrepeatableStepError("run_eagerly: a step of Python may keep state that cannot be put back")
     backend = backend_name(model)
     make = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[backend]
-    with make(model, access, train_function, batch) as run:
+    steps = make(model, access, train_function, batch)
+    with streams_kept(), global_seed_kept(model), attributes_kept(model), steps as run:
         yield run
 
 
@@ -82,33 +99,48 @@ def _as_batch(access: StepAccess, arrays: Any) -> Any:
 
 
 @contextmanager
-def _tensorflow(model: Any, access: StepAccess, train_function: Any, batch: Any) -> Iterator[Callable[[int], None]]:
+def _tensorflow(model: Any, access: StepAccess, train_function: Any, batch: Any) -> Iterator[Run]:
     tensorflow = sys.modules["tensorflow"]
     spec = tensorflow.nest.map_structure(_spec, batch)
     kept = list(train_function.__dict__.get("_kerasdiag_one_steps", ()))
     seeds = _layer_seeds(model)
     step = next((function for _, function in kept), None)
-    if step is None or _draws_random_numbers(step):
+    if step is not None:  # before Python runs once more
+        refuse_operations(operations_in(step))
+        python_in_graph(step, model)
+    if step is None or draws_random_numbers(operations_in(step)):
         train_function.__dict__["_kerasdiag_one_steps"] = []
         try:
             step = one_step_function(model, train_function, access, spec)
         finally:
             train_function.__dict__["_kerasdiag_one_steps"] = kept
+        refuse_operations(operations_in(step))
+    python = python_in_graph(step, model)
     copies = [(variable, variable.numpy()) for variable in _variables(model, step)]
 
     call_step = as_called(step, spec)
 
-    def run(count: int) -> None:
+    def run(count: int) -> int:
         for _ in range(count):
             wait_for_logs(call_step(batch))
+        return count
 
     try:
-        yield run
+        with _all_kept(python):
+            yield run
     finally:
         for variable, value in copies:
             variable.assign(value)
         for generator, seed in seeds:
             generator._seed = seed
+
+
+@contextmanager
+def _all_kept(reaches: list[Reach]) -> Iterator[None]:
+    with ExitStack() as kept:
+        for reach in reaches:
+            kept.enter_context(reach.kept())
+        yield
 
 
 def _spec(tensor: Any) -> Any:
@@ -123,13 +155,6 @@ def wait_for_logs(logs: Any) -> None:
     for value in logs.values() if isinstance(logs, dict) else (logs,):
         if hasattr(value, "numpy"):
             value.numpy()
-
-
-def _draws_random_numbers(step: Any) -> bool:
-    """Tell whether a traced function has operations that keep a random state of their own."""
-    graph = step.get_concrete_function().graph.as_graph_def()
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    return any("Random" in node.op and "Stateless" not in node.op for node in nodes)
 
 
 def _layer_seeds(model: Any) -> list[tuple[Any, Any]]:
@@ -155,7 +180,7 @@ def _variables(model: Any, step: Any = None) -> list[Any]:
 
 
 @contextmanager
-def _jax(model: Any, access: StepAccess, train_function: Any, batch: Any) -> Iterator[Callable[[int], None]]:  # noqa: ARG001
+def _jax(model: Any, access: StepAccess, train_function: Any, batch: Any) -> Iterator[Run]:
     jax = sys.modules["jax"]
     groups = (
         model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables,
@@ -164,35 +189,47 @@ def _jax(model: Any, access: StepAccess, train_function: Any, batch: Any) -> Ite
     state = tuple([jax.numpy.array(variable.value, copy=True) for variable in group] for group in groups)
     holder = [state]
 
-    def run(count: int) -> None:
-        steps = max(1, int(getattr(model, "steps_per_execution", 1) or 1))
-        for _ in range(-(-count // steps)):
-            logs, holder[0] = train_function(holder[0], iter([batch] * steps))
-        jax.block_until_ready((logs, holder[0]))
+    def call(before: Any, one: Any, count: int = 1) -> Any:
+        batches = [one] * count
+        return train_function(before, batches if access.entry == GAP else iter(batches))
 
-    yield run
+    if compiles_with_xla(model):
+        python = python_in_jaxpr(call, model, state, batch)
+    else:
+        refuse_own_python(model)
+        python = []
+    most = steps_of_execution(model)
+
+    def run(count: int) -> int:
+        for begun in range(0, count, most):  # an execution ends where its input does
+            logs, holder[0] = call(holder[0], batch, min(most, count - begun))
+        jax.block_until_ready((logs, holder[0]))
+        return count
+
+    with _all_kept(python):
+        yield run
 
 
 @contextmanager
-def _torch(model: Any, access: StepAccess, train_function: Any, batch: Any) -> Iterator[Callable[[int], None]]:  # noqa: ARG001
+def _torch(model: Any, access: StepAccess, train_function: Any, batch: Any) -> Iterator[Run]:  # noqa: ARG001
     torch = sys.modules["torch"]
+    refuse_own_python(model)
     copies = [(one, one.value.detach().clone()) for one in _variables(model)]
-    was_training = model.training
     uses_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
     devices = list(range(torch.cuda.device_count())) if uses_gpu else []
 
-    def run(count: int) -> None:
+    def run(count: int) -> int:
         for _ in range(count):
             train_function([batch])
         if devices:
             torch.cuda.synchronize()
+        return count
 
     try:
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=devices), buffers_kept(model):
             model.train()
             yield run
     finally:
-        model.train(was_training)
         with torch.no_grad():
             for variable, value in copies:
                 variable.value.copy_(value)

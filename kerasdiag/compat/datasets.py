@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any  # TensorFlow has no types
 
+from kerasdiag.compat.operations import nodes_of
+
 # What gives every iterator the same and notes nothing.
 _SOURCES = {
     "Csv",
@@ -73,7 +75,7 @@ def _objection_to_functions(dataset: Any, name: str) -> str | None:
         if name in ("Concatenate", "Zip") or len(dataset._inputs()) > 1:
             return f"{name} reads several datasets"
         functions = [wrapper.function for wrapper in dataset._functions()]
-        kinds = set().union(*(_operations_in(function.graph) for function in functions))
+        kinds = {node.op for function in functions for node in nodes_of(function.graph)}
     except Exception as fault:  # not where it was in the versions that were looked at
         return f"{name} cannot be looked into ({type(fault).__name__})"
     if kinds & _PYTHON_CALLS:
@@ -82,12 +84,6 @@ def _objection_to_functions(dataset: Any, name: str) -> str | None:
     if any(one.dtype == tensorflow.resource for function in functions for one in function.captured_inputs):
         return f"a function of {name} keeps state"
     return None
-
-
-def _operations_in(graph: Any) -> set[str]:
-    """Kinds of the operations of a function's graph, and of the functions that it calls."""
-    called = graph.as_graph_def().library.function
-    return {one.type for one in graph.get_operations()} | {node.op for one in called for node in one.node_def}
 
 
 def _has_order_to_keep(shuffled: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, Union
 
 from kerasdiag.ceilings import Ceilings, Rate
 from kerasdiag.ceilings.pipeline import measure_input
+from kerasdiag.compat.step_effects import UnrepeatableStepError
 from kerasdiag.input_identity import InputIdentity
 from kerasdiag.profiler.data_probe.probe import StepProbe
 
@@ -49,6 +50,8 @@ def measure_ceilings(probe: StepProbe | None, data: Any, identity: InputIdentity
 def _attempt(what: str, measure: Callable[[], Union[Result, str]], reasons: dict[str, str]) -> Result | None:
     try:
         result = measure()
+    except UnrepeatableStepError as refusal:
+        result = str(refusal)
     except Exception as fault:
         result = f"{type(fault).__name__}: {fault}".splitlines()[0]
     if isinstance(result, str):

@@ -7,7 +7,7 @@ not known here, the function is not called.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any  # values of the user's
 
@@ -37,7 +37,7 @@ class Reach:
             yield
 
 
-def reach_of(function: Any) -> Reach | str:
+def reach_of(function: Any, known: Iterable[Any] = ()) -> Reach | str:
     """Return what a function can change, or why it must not be called beside a training.
 
     Kept are generators of random numbers of NumPy and Python; lists, dictionaries, sets and arrays; attributes of
@@ -46,8 +46,9 @@ def reach_of(function: Any) -> Reach | str:
 
     Args:
         function: A function, a bound method or a callable object.
+        known: Objects whose attributes somebody else puts back, such as the model that is being trained.
     """
-    return _reach(Walk(), [(function, getattr(function, "__name__", type(function).__name__))])
+    return _reach(Walk(known=known), [(function, getattr(function, "__name__", type(function).__name__))])
 
 
 def reach_of_generator(generator: Any, *, with_function: bool = True) -> Reach | str:

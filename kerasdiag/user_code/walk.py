@@ -57,18 +57,22 @@ class Walk:
 
     Args:
         passed_over: Attributes of Keras' own objects that are not going to be used.
+        known: Objects whose attributes somebody else puts back; of what these hold, only what some code asks for by
+            name is looked at.
 
     Attributes:
         packages: Installed packages whose code it has looked into, beside the known libraries.
     """
 
-    def __init__(self, passed_over: Iterable[str] = ()) -> None:
+    def __init__(self, passed_over: Iterable[str] = (), known: Iterable[Any] = ()) -> None:
         self.passed_over = set(passed_over)
+        self._known = list(known)
         self.packages: dict[str, None] = {}
         self.attributes: set[str] = set()  # names that some code asks for
         self._stored: set[str] = set()  # names that some code sets
         self._asks_for_any = False
-        self._seen: dict[int, Any] = {}  # keeps them alive, for an address is used again
+        # Keeps them alive, for an address is used again.
+        self._seen: dict[int, Any] = {id(one): one for one in self._known}
         self._waiting: list[tuple[Any, str]] = []
         self._classes: list[type] = []
         self._modules: list[types.ModuleType] = []
@@ -93,9 +97,13 @@ class Walk:
         Raises:
             NotKeptError: Something cannot be put back.
         """
+        for one in self._known:
+            self._classes += [base for base in _own_bases(type(one)) if base not in self._classes]
         while self._waiting:
             while self._waiting:
                 self._look_at(*self._waiting.pop())
+            for one in self._known:
+                self._look_at_known(one)
             for kind in self._classes:  # what was read since may ask for more of their members
                 self._look_at_members(kind)
         if "spawn" in self.attributes and any(isinstance(one, _SPAWNING) for one in self._seen.values()):
@@ -229,6 +237,11 @@ class Walk:
                     self.look(one, f"{text}.{name}")
         else:  # a named tuple
             self._look_into(value, f"an entry of {text}")
+
+    def _look_at_known(self, value: Any) -> None:
+        for name, one in vars(value).items():
+            if name in self.attributes or self._asks_for_any:
+                self.look(one, f"{type(value).__name__}.{name}")
 
     def _look_at_class(self, kind: type, text: str) -> None:
         if is_library(kind.__module__):

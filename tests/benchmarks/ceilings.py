@@ -2,7 +2,7 @@
 
     python tests/benchmarks/ceilings.py
 
-The truth is independent of kerasdiag: the mean step period of the run that was profiled, as its own steps stamp it,
+The truth is independent of kerasdiag: the mean step period of the run that was profiled, as a callback stamps it,
 over that of the same model on an input that is always ready. Medians of three rounds.
 """
 
@@ -26,11 +26,11 @@ from scripted import (
     IMAGE_SHAPE,
     SleepingPyDataset,
     free_dataset,
-    make_scripted_model,
     mean_period_s,
     sleeping_dataset,
     sleeping_image_iterator,
 )
+from sleeping_step import make_sleeping_model
 
 from kerasdiag import BottleneckProfiler
 
@@ -82,20 +82,20 @@ CASES = (
 
 def period_s(model: Any, data: Any, workers: int | None, callbacks: tuple[Any, ...] = ()) -> float:
     """Seconds of a step of one fit."""
-    del model.stamps[:], model.begins[:]
-    arguments = {"verbose": 0, "callbacks": list(callbacks)}
+    del model.stamps[:]
+    arguments = {"verbose": 0, "callbacks": [*callbacks, *model.own_callbacks]}
     if workers is None:
         model.fit(data, **arguments)
     else:
         fit_with_workers(model, data, workers, **arguments)
-    return mean_period_s(model.stamps[:STEPS])  # the ceilings make the model step, too
+    return mean_period_s(model.stamps)
 
 
 def show(case: Case) -> bool:
     """Measure a row and print it; return whether the prediction held."""
     rounds = []
     for _ in range(ROUNDS):
-        model = make_scripted_model(case.step_s, case.shape)
+        model = make_sleeping_model(case.step_s, case.shape)
         profiler = BottleneckProfiler(report=None, ceilings=True)
         before_s = period_s(model, case.make_data(), case.workers, (profiler,))
         after_s = period_s(model, free_dataset(STEPS, case.shape), None)

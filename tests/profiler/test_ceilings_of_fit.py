@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from keras_api import BACKEND, fit_with_workers, keras
 from scripted import SleepingPyDataset, free_dataset, make_scripted_model, mean_period_s, sleeping_dataset
+from sleeping_step import make_sleeping_model
 from trainings import Batches, are_equal, dataset, fit_arguments, image_iterator, make_model, outcome
 
 from kerasdiag import BottleneckProfiler
@@ -48,10 +49,9 @@ def test_several_steps_per_execution_and_xla():
 
 def test_a_model_alone_takes_what_its_step_sleeps():
     """30 ms, whatever the loader does; and the speed-up is what training without waiting has."""
-    model = make_scripted_model(0.03)
+    model = make_sleeping_model(0.03)
     model.fit(free_dataset(STEPS), verbose=0)
-    del model.stamps[:]
-    model.fit(free_dataset(STEPS), verbose=0)
+    model.fit(free_dataset(STEPS), verbose=0, callbacks=model.own_callbacks)
     free_s = mean_period_s(model.stamps)
     profiler = BottleneckProfiler(report=None, ceilings=True)
     model.fit(sleeping_dataset(0.05, STEPS), verbose=0, callbacks=[profiler])
@@ -123,3 +123,23 @@ def test_a_fit_that_raises_has_no_ceilings():
     with pytest.raises(KeyError, match="mine"):
         make_model().fit(**fit_arguments("arrays"), verbose=0, callbacks=[profiler, Failing()])
     assert profiler.profile.ceilings is None
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="is of Keras 3 only, on TensorFlow and JAX")
+def test_a_step_that_calls_methods_of_its_model():
+    """What they add to lists of the model is taken away again."""
+    model = make_scripted_model(0.03)
+    profiler = BottleneckProfiler(report=None, ceilings=True)
+    model.fit(sleeping_dataset(0.05, STEPS), verbose=0, callbacks=[profiler])
+    assert profiler.profile.ceilings.step_s == pytest.approx(0.03, rel=0.25)
+    assert profiler.diagnosis.accelerator_utilization == pytest.approx(0.03 / 0.08, abs=0.1)
+    assert len(model.stamps) == len(model.begins) == STEPS
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="is of Keras 3 only, on TensorFlow and JAX")
+def test_a_step_of_an_execution_of_several_alone():
+    """30 ms for a step, however many an execution has."""
+    model = make_sleeping_model(0.03, steps_per_execution=16)
+    profiler = BottleneckProfiler(report=None, ceilings=True)
+    model.fit(free_dataset(STEPS), verbose=0, callbacks=[profiler])
+    assert profiler.profile.ceilings.step_s == pytest.approx(0.03, rel=0.25)

@@ -12,7 +12,7 @@ from repair.generators import ARTICLE, make_generator
 from kerasdiag import autofix
 from kerasdiag.ceilings.apart import measure_apart
 from kerasdiag.diagnosis import diagnose
-from kerasdiag.errors import EvidenceError
+from kerasdiag.errors import BadImagesError, EvidenceError
 from kerasdiag.input_identity import identify_input
 
 pytestmark = [pytest.mark.keras, pytest.mark.thorough]
@@ -49,7 +49,11 @@ def test_a_slow_generator_is_repaired_for_a_fast_model(images, cache, capsys):
     report = data.repair_report
     assert report.verdict == "input-bound"
     assert report.outcome != "kept"
-    assert "this training gets" in said
+    assert "input and step were measured apart, and a training of them would wait for data" in said
+    assert "input and model were measured apart: a training of them would get" in said
+    # No fit has run.
+    assert "this training gets" not in said
+    assert "the training waited" not in said
 
 
 def test_a_fast_generator_is_kept_for_a_slow_model(images, cache, capsys):
@@ -118,3 +122,20 @@ def test_models_that_cannot_be_measured(images, cache, spoil, message):
     with pytest.raises(EvidenceError, match=message):
         autofix(generator, model)
     assert autofix(generator, model, on_error="keep", verbose=0) is generator
+
+
+def test_files_that_are_not_there(images, tmp_path, cache):
+    """The folder is wrong, and that is said; with a compiled model the generator is asked first."""
+    generator = make_generator(images[0], tmp_path, target_size=SIZE, validate_filenames=False)
+    with pytest.raises(BadImagesError, match="None of the 24 images exists"):
+        autofix(generator, make_model(), verbose=0)
+
+
+def test_a_model_whose_steps_cannot_be_put_back(images):
+    """It is not trained for the sake of a number; the error says why, and what else there is."""
+    generator = make_generator(*images, target_size=SIZE, batch_size=4)
+    model = make_model(run_eagerly=True)
+    before = model.get_weights()
+    with pytest.raises(EvidenceError, match=r"run_eagerly.* cannot be put back.* Pass the profiler of a fit"):
+        measure_apart(generator, identify_input(generator), model)
+    assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights()))

@@ -1,0 +1,88 @@
+"""State of a training that lies outside of variables and that a step moves, put back afterwards."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from kerasdiag.compat.models import keras_package, layers_of
+
+# Any stands for foreign objects throughout: models, modules and tensors of whichever Keras runs.
+
+_GONE = object()  # stands for an attribute that is not there
+_GLOBAL_SEED_GENERATOR = "global_seed_generator"
+
+
+@contextmanager
+def attributes_kept(model: Any) -> Iterator[None]:
+    """Put back what attributes of the model and its layers refer to: counters, and whether a module trains.
+
+    A step of TensorFlow runs Python when it is traced, one of torch each time.
+    """
+    kept = [(vars(one), dict(vars(one))) for one in parts_of(model)]
+    try:
+        yield
+    finally:
+        for attributes, before in kept:
+            for name in [*attributes]:
+                if name not in before:
+                    del attributes[name]
+            for name, value in before.items():
+                if attributes.get(name, _GONE) is not value:
+                    attributes[name] = value
+
+
+@contextmanager
+def global_seed_kept(model: Any) -> Iterator[None]:
+    """Put back the generator of seeds that Keras 3 draws from wherever a random operation is given none."""
+    package = keras_package(model)
+    state = sys.modules.get(f"{package[0]}.src.backend.common.global_state") if package is not None else None
+    if state is None:  # Keras 2
+        yield
+        return
+    generator = state.get_global_attribute(_GLOBAL_SEED_GENERATOR)
+    value = None if generator is None else np.asarray(generator.state).copy()
+    try:
+        yield
+    finally:
+        state.set_global_attribute(_GLOBAL_SEED_GENERATOR, generator)
+        if generator is not None:
+            generator.state.assign(value)
+
+
+@contextmanager
+def buffers_kept(model: Any) -> Iterator[None]:
+    """Put back the buffers of torch modules, which are no variables of Keras, and the gradients."""
+    torch = sys.modules["torch"]
+    modules = parts_of(model)
+    buffers = [
+        (module._buffers, name, buffer, buffer.detach().clone())
+        for module in modules
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    parameters = {id(one): one for module in modules for one in module._parameters.values() if one is not None}
+    # A step makes new gradients and leaves the old ones as they are.
+    gradients = [(one, one.grad) for one in parameters.values()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for owner, name, buffer, value in buffers:
+                buffer.copy_(value)
+                owner[name] = buffer
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+
+
+def parts_of(model: Any) -> list[Any]:
+    """The model, its layers and, on torch, the modules within them."""
+    torch = sys.modules.get("torch")
+    found: list[Any] = []
+    for one in (model, *layers_of(model)):
+        found += one.modules() if torch is not None and isinstance(one, torch.nn.Module) else [one]
+    return list({id(one): one for one in found}.values())
