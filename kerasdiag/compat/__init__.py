@@ -51,6 +51,7 @@ from kerasdiag.compat.step_access import (
 from kerasdiag.compat.step_functions import (
     as_called,
     eager_step_function,
+    fresh_train_function,
     graph_attribute,
     is_keras_own_function,
     makes_eager_steps,
@@ -79,6 +80,7 @@ __all__ = [
     "empties_every_second_epoch",
     "ends_in_partial_execution",
     "find_step_access",
+    "fresh_train_function",
     "generator_floatx",
     "generator_loader",
     "graph_attribute",

@@ -2,8 +2,9 @@
 
 What a step changes lies in variables (weights, slots of the optimizer, metrics, seeds of Keras 3), which are copied
 and put back; on JAX a step changes nothing but what it returns. The random numbers of Keras 2 lie within the traced
-function, so that one with random operations is traced anew for this, and thrown away. A step that leaves behind what
-cannot be put back is refused.
+function, so that one with random operations is traced anew for this, and thrown away: Python that runs while Keras
+traces then runs once more. A step that leaves behind what cannot be put back is refused. Where a step is Python each
+time (torch; JAX that is not compiled), code of the user's in layers, losses and metrics is not looked into.
 """
 
 from __future__ import annotations
@@ -175,7 +176,8 @@ def _variables(model: Any, step: Any = None) -> list[Any]:
         [getattr(model, "_train_counter", None)] if is_keras_2(model) else [],
         step.get_concrete_function().graph.variables if step is not None else (),
     ]
-    found = {id(one): one for source in sources for one in source if one is not None}
+    # Keras 2 puts the handler of a vocabulary among them, which no step changes.
+    found = {id(one): one for source in sources for one in source if hasattr(one, "assign")}
     return list(found.values())
 
 

@@ -19,11 +19,13 @@ _GLOBAL_SEED_GENERATOR = "global_seed_generator"
 
 @contextmanager
 def attributes_kept(model: Any) -> Iterator[None]:
-    """Put back what attributes of the model and its layers refer to: counters, and whether a module trains.
+    """Put back what attributes of the model, its layers, metrics, loss and optimizer refer to: counters, flags.
 
     A step of TensorFlow runs Python when it is traced, one of torch each time.
     """
-    kept = [(vars(one), dict(vars(one))) for one in parts_of(model)]
+    kept = [
+        (vars(one), dict(vars(one))) for one in [*parts_of(model), *_trained_with(model)] if hasattr(one, "__dict__")
+    ]
     try:
         yield
     finally:
@@ -77,6 +79,15 @@ def buffers_kept(model: Any) -> Iterator[None]:
                 owner[name] = buffer
         for parameter, gradient in gradients:
             parameter.grad = gradient
+
+
+def _trained_with(model: Any) -> list[Any]:
+    """Optimizer, schedule, losses and metrics, as far as they are found."""
+    optimizer, loss = getattr(model, "optimizer", None), getattr(model, "loss", None)
+    losses = list(loss.values()) if isinstance(loss, dict) else loss if isinstance(loss, (list, tuple)) else [loss]
+    metrics = [one for metric in getattr(model, "metrics", ()) for one in (metric, *getattr(metric, "metrics", ()))]
+    schedule = getattr(optimizer, "_learning_rate", None)
+    return [one for one in (optimizer, schedule, *losses, *metrics) if one is not None]
 
 
 def parts_of(model: Any) -> list[Any]:

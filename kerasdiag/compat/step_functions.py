@@ -84,6 +84,18 @@ def _makes_several_steps(train_function: Any) -> bool:
     return any("steps_per_execution" in name for name in getattr(code, "co_names", ()))
 
 
+def fresh_train_function(model: Any, train_function: Any) -> Any:
+    """Return what Keras makes of a step whose tracing has failed once.
+
+    A ``tf.function`` of Keras 3 that failed while it was traced fails the next time with an error of its own, and the
+    user's mistake is not told. Keras 2 makes its functions anew by itself.
+    """
+    if is_keras_2(model):
+        return train_function
+    model.make_train_function(force=True)
+    return model.train_function
+
+
 def single_step_function(model: Any) -> Any:
     """Have Keras make its ``train_function`` for one step per execution, beside the one that the model has.
 

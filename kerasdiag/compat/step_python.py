@@ -46,7 +46,7 @@ def python_in_jaxpr(call: Any, model: Any, *arguments: Any) -> list[Reach]:
     """
     found = []
     for equation in _equations(sys.modules["jax"].make_jaxpr(call)(*arguments).jaxpr):
-        if equation.effects and not _inner(equation):  # those that hold others have the effects of these
+        if _calls_python(equation):
             function = getattr(equation.params.get("callback"), "callback_func", None)
             found += _reach(function, equation.primitive.name, model)
     return found
@@ -71,6 +71,12 @@ def _written_by_user(function: Any) -> Any:
             break
         function = (function.__closure__ or ())[names.index("func")].cell_contents
     return function
+
+
+def _calls_python(equation: Any) -> bool:
+    """Whether an equation of its own calls Python, or prints; kernels have effects, too: on their own memory."""
+    known = "callback" in equation.params or equation.primitive.name.startswith("debug")
+    return known and bool(equation.effects)
 
 
 def _equations(jaxpr: Any) -> Iterator[Any]:

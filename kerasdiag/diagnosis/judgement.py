@@ -14,7 +14,7 @@ from kerasdiag.diagnosis.gpu_share import gpu_utilization
 from kerasdiag.diagnosis.speedup import speedup_of_steps, speedup_of_training
 from kerasdiag.diagnosis.statement import state
 from kerasdiag.diagnosis.time_spent import TimeSpent, time_spent
-from kerasdiag.diagnosis.verdict import MIN_MEASURED_STEPS, Shares, Verdict, judge
+from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS, Shares, Verdict, judge
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.input_identity import TF_DATA
 from kerasdiag.next_step import advise_callbacks, next_step
@@ -121,8 +121,9 @@ def diagnose(profile: RunProfile) -> Diagnosis:
     is_clear = reason is None and interval is not None and _is_clear(verdict, shares, estimates)
     speedup = speedup_of_steps(profile, estimates)
     of_training = None if speedup is None else speedup_of_training(speedup, estimates)
-    # Of several causes the one that brings more goes first.
-    brings = of_training if verdict is Verdict.MIXED else speedup
+    # Where callbacks are among several causes, they go first if mending the wait brings little to the whole training.
+    has_callbacks = verdict is Verdict.MIXED and shares.callbacks >= CALLBACK_BOUND_FRACTION
+    brings = of_training if has_callbacks else speedup
     utilization, gpu_reason = gpu_utilization(profile)
     statement = state(verdict, reason.text if reason else "", estimates, profile, speedup)
     return Diagnosis(

@@ -72,7 +72,8 @@ class BottleneckProfiler:
             put back (random numbers of TensorFlow or torch, an iterator, an object of a library
             that is not known here), the input is not measured, and the profile says why. Larger
             arrays are taken to be only read; files that the code writes are not looked for. A step
-            that prints, writes logs or calls Python whose state is not known is not measured either.
+            that prints, writes logs or files by TensorFlow or calls Python whose state is not known
+            is not measured either. What Python code prints, or writes to files, is not looked for.
             ``speedup_if_fixed`` is then measured: what an input that takes no time and no cores would bring.
 
     A copy, by ``copy.deepcopy`` or ``pickle``, keeps the result, not the model or what measures it.

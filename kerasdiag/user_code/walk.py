@@ -41,6 +41,7 @@ _SPAWNING = (np.random.Generator, np.random.BitGenerator)
 _COMPILED_NAMES = frozenset({"cython_function_or_method", "fused_cython_function", "_ArrayFunctionDispatcher"})
 _CONTAINERS = (list, tuple, set, frozenset, deque)
 _MAPPINGS = (dict, OrderedDict, defaultdict, Counter)
+_AUTOGRAPH_MARK = "ag_dnc_wrapper__"  # what TensorFlow has wrapped a function in, left with the function
 # These reach any attribute by a name that need not stand in the code.
 _ASKING = (getattr, setattr, delattr, vars)
 # Classes of the user's may derive from these, which keep no state outside of ``__dict__`` that changes.
@@ -177,11 +178,18 @@ class Walk:
         self._stored |= names.stored_attributes
         self._savers.append(functools.partial(keep.save_entries, function.__globals__, names.stored_globals))
         self._savers += [functools.partial(keep.save_cell, cell) for cell in function.__closure__ or ()]
-        self.look(vars(function), function.__name__)
+        self._look_at_attributes(function)
         self._look_into(function.__defaults__ or (), f"a default argument of {function.__name__}")
         self._look_into((function.__kwdefaults__ or {}).values(), f"a default argument of {function.__name__}")
         for reference in names.references:
             self._follow(reference)
+
+    def _look_at_attributes(self, function: types.FunctionType) -> None:
+        entries = vars(function)
+        saver = keep.saver_of(entries)
+        if entries and saver is not None:
+            self._savers.append(saver)
+            self._look_into((one for name, one in entries.items() if name != _AUTOGRAPH_MARK), function.__name__)
 
     def _note_package(self, module_name: str) -> None:
         package = installed_package(module_name)

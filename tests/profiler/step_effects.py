@@ -92,6 +92,32 @@ def listed_call(call, *how):
     return effect, lambda: repr([owners[0].calls, seen, Kept.count])
 
 
+def eager_function():
+    """A plain function: autograph leaves with it what it has wrapped it in."""
+    seen = []
+
+    def add(x):
+        seen.append(1)
+        return x + 1
+
+    return (lambda _, x: tensorflow_call(add, x, tf.py_function)), lambda: len(seen)
+
+
+def in_schedule(effect):
+    """Has it in what is asked for the learning rate of each step."""
+
+    class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            effect(self, step)
+            return 0.01 / self.calls
+
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    compile_model = model.compile
+    model.compile = lambda _, loss, **how: compile_model(keras.optimizers.SGD(Schedule()), loss, **how)
+    return model
+
+
 def tensorflow_call(function, x, make=tf.numpy_function):
     return tf.ensure_shape(make(function, [x], tf.float32), x.shape)
 
@@ -255,6 +281,7 @@ KEPT = {
         ("pure python", in_step, pure_python_call),
         ("python", in_step, lambda: listed_call(tensorflow_call)),
         ("eager python", in_layer, lambda: listed_call(tensorflow_call, tf.py_function)),
+        ("eager function", in_layer, eager_function),
         ("table", in_layer, table_lookup),
         ("variable", in_step, untracked_variable),
         ("generator", in_step, own_generator),
@@ -268,6 +295,7 @@ KEPT = {
     ],
     "torch": [
         ("counter", in_layer, attribute_counter),
+        ("schedule", in_schedule, attribute_counter),
         ("global seed", in_layer, unseeded_noise),
         ("torch noise", in_layer, torch_noise),
         ("numpy noise", in_layer, numpy_noise),

@@ -681,3 +681,25 @@ def test_evaluate_in_a_callback_is_that_callbacks_time():
     assert spent.total_s <= wall_s
     model.fit(free_dataset(30), validation_data=free_dataset(5), verbose=0, callbacks=[Evaluates(), profiler])
     assert profiler.diagnosis.time_spent.validation_s > 0
+
+
+def mistaken_model():
+    """Not built before fit, and its loss does not fit the labels."""
+    model = keras.Sequential([keras.layers.Dense(10, activation="softmax")])
+    model.compile("sgd", "categorical_crossentropy")
+    return model
+
+
+def test_a_mistake_of_the_user_is_told_as_without_the_profiler(caplog):
+    """Tracing the step alone fails first; Keras' own error must not be another one for that."""
+    data = {"x": np.zeros((64, 8), "float32"), "y": np.zeros((64, 1), "int64"), "batch_size": 4, "verbose": 0}
+
+    def error_of(callbacks):
+        with pytest.raises(Exception) as raised:
+            mistaken_model().fit(**data, callbacks=callbacks)
+        return type(raised.value), [line for line in str(raised.value).splitlines() if "shape" in line.lower()][-1:]
+
+    kind, said = error_of([])
+    assert said
+    assert error_of([BottleneckProfiler(report=None)]) == (kind, said)
+    assert "in user code" not in caplog.text

@@ -58,6 +58,7 @@ class TensorFlowStep(Way):
         self.sampling = Sampling(allowed=compat.may_sample(access) and not self._run_eagerly)
         self._has_run = self._has_run_original = False
         self._measured_s = self._compile_s = 0.0
+        self._trace_failed = False
         self._iterator: Any = None
         self._epoch_steps = epoch_steps
         self._planned_steps = None if epoch_steps is None else epoch_steps * epochs
@@ -78,7 +79,7 @@ class TensorFlowStep(Way):
         if call_step is None:
             obstacle = self._prepare(train_function, iterator)
             if obstacle:
-                logs = train_function(iterator)
+                logs = self._function_for_keras(train_function)(iterator)
                 # Only now: where the original fails as well, it is the user's own mistake that counts.
                 self._probe.give_up(obstacle)
                 return logs
@@ -185,6 +186,7 @@ class TensorFlowStep(Way):
                 self._one_step = compat.one_step_function(self._model, train_function, self._access, spec)
                 self._call_step = compat.as_called(self._one_step, spec)
         except Exception as fault:
+            self._trace_failed = True
             return f"the step could not be taken apart ({say(fault)})"
         finally:
             spent_s = self._clock() - began_s
@@ -197,6 +199,10 @@ class TensorFlowStep(Way):
             with contextlib.suppress(Exception):  # the wait is worth more than this price
                 self._launch_price_of = price_of_launch(iterator.element_spec, self._clock)
         return None
+
+    def _function_for_keras(self, train_function: Any) -> Any:
+        """What Keras goes on with: a failed trace leaves its functions half made, and their error says nothing."""
+        return compat.fresh_train_function(self._model, train_function) if self._trace_failed else train_function
 
     def _has_compiled(self, batch: Any) -> bool:
         """Tell whether this step was the first of its function, or compiled for a shape of batch it had not met.

@@ -125,8 +125,11 @@ class Way(ABC):
 
 
 def say(fault: BaseException) -> str:
-    """Name a fault in one line."""
-    return f"{type(fault).__name__}: {fault}".splitlines()[0]
+    """Name a fault in one line: the first, or the last where the first only says that it comes from the user's code."""
+    lines = [line.strip() for line in str(fault).splitlines() if line.strip()] or [""]
+    line = lines[-1] if lines[0] == "in user code:" else lines[0]
+    name = type(fault).__name__
+    return line if line.startswith(f"{name}: ") else f"{name}: {line}"
 
 
 def leading_shape(batch: Any) -> Any:
