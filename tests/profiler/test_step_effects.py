@@ -12,7 +12,7 @@ from trainings import are_equal, outcome
 
 from kerasdiag import BottleneckProfiler
 
-pytestmark = [pytest.mark.keras, pytest.mark.backends]
+pytestmark = [pytest.mark.keras, pytest.mark.backends, pytest.mark.thorough]
 
 X = np.random.default_rng(3).random((48, 8)).astype("float32")
 
