@@ -94,6 +94,7 @@ def test_paths_of_a_csv_are_relative_to_a_folder(photos, tmp_path):
         beside.unlink()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("script", ["profile_a_run.py", "fix_a_generator.py"])
 def test_a_csv_of_relative_paths(script, photos, tmp_path):
     """Both take --directory; without it the sentence names it, and not Keras' FileNotFoundError."""
@@ -115,6 +116,7 @@ def fix_a_generator(photos, *arguments, cwd, under=()):
     return run_example(photos, *tiny, *arguments, cwd=cwd, script="fix_a_generator.py", under=under), epochs
 
 
+@pytest.mark.thorough
 def test_fix_a_generator_before(photos, tmp_path):
     """The article's script as it was, under `kerasdiag run`: fit_generator on Keras 2, fit on Keras 3, 16 workers."""
     run = ["-m", "kerasdiag", "run", "-o", "before.kdprof.json"]
@@ -139,6 +141,7 @@ def test_fix_a_generator_after(photos, tmp_path):
     assert "kerasdiag: " in result.stdout  # the panel
 
 
+@pytest.mark.thorough
 def test_wrong_input_is_one_sentence(photos, tmp_path):
     """A missing folder, an empty one, a CSV with other columns."""
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")

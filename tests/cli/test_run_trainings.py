@@ -125,6 +125,7 @@ def test_crash_looks_as_under_plain_python(script, tmp_path, where):
 
 
 @pytest.mark.keras
+@pytest.mark.thorough
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_ctrl_c_shows_the_panel_and_ends_as_plain_python(script, tmp_path):
     """Slow runs are ended by Ctrl-C: the panel comes, then the traceback, and the process dies of the signal.
@@ -272,6 +273,7 @@ ARTICLE = """
 
 
 @pytest.mark.keras
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", ["fit", "fit_generator"])
 def test_the_articles_script(script, tmp_path, method):
     """flow_from_dataframe with augmentation, unchanged: input-bound, and autofix is the next line."""
@@ -326,6 +328,7 @@ ENDLESS = """
 
 
 @pytest.mark.keras
+@pytest.mark.thorough
 @pytest.mark.parametrize(("load_s", "step_s", "verdict"), [(0.03, 0.004, "input-bound"), (0, 0.03, "compute-bound")])
 def test_until_verdict_ends_the_script_at_its_verdict(script, tmp_path, load_s, step_s, verdict):
     """Of 12,000 steps a few dozen; exit code 0, verdict, next line and price; nothing is saved, no child is left."""
@@ -402,6 +405,7 @@ def test_until_verdict_ends_at_once_where_no_verdict_can_come(script, tmp_path):
 
 
 @pytest.mark.keras
+@pytest.mark.thorough
 def test_until_verdict_leaves_a_loop_of_the_scripts_own_alone(script, tmp_path):
     """Its checkpoint is written, as it trains to its end; that of a fit in a subclass, or in a container, is not."""
     name = script("""

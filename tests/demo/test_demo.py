@@ -37,6 +37,7 @@ def run_demo(*arguments, cwd, environment=(), check=False, first_on_path=None):
 
 
 @pytest.mark.keras
+@pytest.mark.thorough
 def test_the_story_is_told_to_the_end(tmp_path):
     """Panels, table, saved profiles that agree with it; the exit code says what the figures say; nothing is left."""
     cache = tmp_path / "cache"
