@@ -414,7 +414,7 @@ def test_prefixes_do_not_count_what_asking_costs():
     columns = {name: np.zeros((20_000, 8), "float32") for name in "abcdefgh"}
     slices = tf.data.Dataset.from_tensor_slices(columns)
     data = slices.shuffle(10_000).apply(testing.sleep(200)).batch(128).prefetch(1)
-    stages = time_prefixes(data)
+    stages = time_prefixes(data, budget_s=6.0)  # filling the buffer takes long on a busy machine
     assert [one.name for one in stages.stages][:3] == ["TensorSlice", "Shuffle", "Sleep"]
     assert stages.slowest.name == "Sleep"
     assert stages.stages[0].wall_s < 0.1 * stages.slowest.wall_s
