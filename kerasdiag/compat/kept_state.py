@@ -19,13 +19,13 @@ _GLOBAL_SEED_GENERATOR = "global_seed_generator"
 
 @contextmanager
 def attributes_kept(model: Any) -> Iterator[None]:
-    """Put back what attributes of the model, its layers, metrics, loss and optimizer refer to: counters, flags.
+    """Put back what attributes of the model, its layers, schedule, losses and metrics refer to: counters, flags.
 
-    A step of TensorFlow runs Python when it is traced, one of torch each time.
+    A step of TensorFlow runs Python when it is traced, one of torch each time. What the first step builds stays as it
+    is: to take back that it is built, and not its variables, would have Keras make these twice.
     """
-    kept = [
-        (vars(one), dict(vars(one))) for one in [*parts_of(model), *_trained_with(model)] if hasattr(one, "__dict__")
-    ]
+    parts = [*parts_of(model), *_trained_with(model)]
+    kept = [(vars(one), dict(vars(one))) for one in parts if hasattr(one, "__dict__") and _is_built(one)]
     try:
         yield
     finally:
@@ -82,12 +82,16 @@ def buffers_kept(model: Any) -> Iterator[None]:
 
 
 def _trained_with(model: Any) -> list[Any]:
-    """Optimizer, schedule, losses and metrics, as far as they are found."""
-    optimizer, loss = getattr(model, "optimizer", None), getattr(model, "loss", None)
+    """Schedule, losses and metrics, as far as they are found; the optimizer's own state is its variables."""
+    loss = getattr(model, "loss", None)
     losses = list(loss.values()) if isinstance(loss, dict) else loss if isinstance(loss, (list, tuple)) else [loss]
     metrics = [one for metric in getattr(model, "metrics", ()) for one in (metric, *getattr(metric, "metrics", ()))]
-    schedule = getattr(optimizer, "_learning_rate", None)
-    return [one for one in (optimizer, schedule, *losses, *metrics) if one is not None]
+    schedule = getattr(getattr(model, "optimizer", None), "_learning_rate", None)
+    return [one for one in (schedule, *losses, *metrics) if one is not None]
+
+
+def _is_built(one: Any) -> bool:
+    return all(getattr(one, name, True) is not False for name in ("built", "_built"))
 
 
 def parts_of(model: Any) -> list[Any]:

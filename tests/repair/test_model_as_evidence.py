@@ -56,6 +56,22 @@ def test_a_slow_generator_is_repaired_for_a_fast_model(images, cache, capsys):
     assert "the training waited" not in said
 
 
+def test_what_the_first_step_builds_is_built_once(images):
+    """Slots of the optimizer and variables of metrics: as many as without the measurement."""
+
+    def variables(measure):
+        model = make_model(metrics=["accuracy", keras.metrics.AUC(multi_label=True)])
+        generator = make_generator(*images, target_size=SIZE, batch_size=4, options={})
+        if measure:
+            measure_apart(generator, identify_input(generator), model)
+        model.fit(generator, epochs=2, verbose=0)
+        of_optimizer = model.optimizer.variables
+        of_optimizer = of_optimizer() if callable(of_optimizer) else of_optimizer
+        return len(of_optimizer), [len(metric.variables) for metric in model.metrics]
+
+    assert variables(True) == variables(False)
+
+
 def test_a_fast_generator_is_kept_for_a_slow_model(images, cache, capsys):
     """Nothing to gain, and one line that says so."""
     layers = [keras.layers.Dense(4096) for _ in range(6)]
