@@ -106,17 +106,14 @@ def _tensorflow(model: Any, access: StepAccess, train_function: Any, batch: Any)
     kept = list(train_function.__dict__.get("_kerasdiag_one_steps", ()))
     seeds = _layer_seeds(model)
     step = next((function for _, function in kept), None)
-    if step is not None:  # before Python runs once more
-        refuse_operations(operations_in(step))
-        python_in_graph(step, model)
+    python = [] if step is None else _look_through(step, model)  # before Python runs once more
     if step is None or draws_random_numbers(operations_in(step)):
         train_function.__dict__["_kerasdiag_one_steps"] = []
         try:
             step = one_step_function(model, train_function, access, spec)
         finally:
             train_function.__dict__["_kerasdiag_one_steps"] = kept
-        refuse_operations(operations_in(step))
-    python = python_in_graph(step, model)
+        python = _look_through(step, model)
     copies = [(variable, variable.numpy()) for variable in _variables(model, step)]
 
     call_step = as_called(step, spec)
@@ -134,6 +131,12 @@ def _tensorflow(model: Any, access: StepAccess, train_function: Any, batch: Any)
             variable.assign(value)
         for generator, seed in seeds:
             generator._seed = seed
+
+
+def _look_through(step: Any, model: Any) -> list[Reach]:
+    """Return what the Python that a step calls can change; refuse a step that leaves something behind."""
+    refuse_operations(operations_in(step))
+    return python_in_graph(step, model)
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def diagnose(profile: RunProfile) -> Diagnosis:
     has_callbacks = verdict is Verdict.MIXED and shares.callbacks >= CALLBACK_BOUND_FRACTION
     brings = of_training if has_callbacks else speedup
     utilization, gpu_reason = gpu_utilization(profile)
-    statement = state(verdict, reason.text if reason else "", estimates, profile, speedup)
+    statement = state(verdict, reason.text if reason else "", estimates, profile, shares=shares, speedup=speedup)
     return Diagnosis(
         verdict=verdict,
         statement=statement,

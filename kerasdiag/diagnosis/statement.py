@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from kerasdiag.ceilings.value import CEILINGS_METHOD
 from kerasdiag.diagnosis.estimates import Estimate
 from kerasdiag.diagnosis.speedup import speedup_of_training
-from kerasdiag.diagnosis.verdict import (
-    CALLBACK_BOUND_FRACTION,
-    INPUT_BOUND_FRACTION,
-    LAUNCH_BOUND_FRACTION,
-    Verdict,
-)
+from kerasdiag.diagnosis.verdict import Shares, Verdict, causes_of
 from kerasdiag.profile import RunProfile
 
-NEARLY_ALL = 0.9  # of the training time
+NEARLY_ALL = 0.9  # of the training time: shares of the steps are then as good as shares of the training
 MUCH_LESS = 0.9  # the speed-up of the whole training, against that of its steps
 
 
 def state(
-    verdict: Verdict, reason: str, estimates: Mapping[str, Estimate], profile: RunProfile, speedup: float | None
+    verdict: Verdict,
+    reason: str,
+    estimates: Mapping[str, Estimate],
+    profile: RunProfile,
+    *,
+    shares: Shares,
+    speedup: float | None,
 ) -> str:
     """Return the sentence.
 
@@ -29,13 +30,15 @@ def state(
         reason: Why there is none, where there is none.
         estimates: The numbers.
         profile: What was judged.
+        shares: What the verdict follows from.
         speedup: How many times faster the training runs if no batch is waited for.
     """
     if verdict is Verdict.UNKNOWN:
         return f"Unknown: the data wait cannot be told, because {reason}; therefore no verdict."
     if verdict is Verdict.NOT_ENOUGH_DATA or speedup is None:
         return f"Not enough data: {reason}; therefore no verdict."
-    waited = _waited(estimates["data_wait_fraction"], _the_time(estimates))
+    the_time = "the training time" if shares.steps >= NEARLY_ALL else "the time of its steps"
+    waited = _waited(estimates["data_wait_fraction"], the_time)
     if profile.method == CEILINGS_METHOD:
         waited = f"measured apart, {waited.replace(' was ', ' would be ')}"
     if verdict is Verdict.COMPUTE_BOUND:
@@ -50,7 +53,7 @@ def state(
     if verdict is Verdict.LAUNCH_BOUND:
         return f"Launch-bound: {_launched(estimates)}; therefore give each start more work, not the input pipeline."
     if verdict is Verdict.MIXED:
-        return f"Mixed: {_causes(estimates, profile)}; therefore one of them mended leaves the other."
+        return f"Mixed: {_causes(shares, estimates, profile)}; therefore one of them mended leaves the other."
     name = "Input-bound" if verdict is Verdict.INPUT_BOUND else "Partly input-bound"
     return f"{name}: {waited}; therefore an input pipeline that keeps up makes {_faster(verdict, estimates, profile, speedup)}."
 
@@ -66,15 +69,6 @@ def _faster(verdict: Verdict, estimates: Mapping[str, Estimate], profile: RunPro
 
 def _times(bound: str, speedup: float) -> str:
     return f"{bound}{speedup:.2f}" if speedup < 10 else f"{bound}{speedup:.0f}" if speedup <= 100 else "over 100"
-
-
-def _the_time(estimates: Mapping[str, Estimate]) -> str:
-    return "the training time" if _steps_are_all(estimates) else "the time of its steps"
-
-
-def _steps_are_all(estimates: Mapping[str, Estimate]) -> bool:
-    """Whether shares of the steps are as good as shares of the training: little lies between its epochs."""
-    return "steps_fraction" not in estimates or estimates["steps_fraction"].value >= NEARLY_ALL
 
 
 def _percent(estimate: Estimate) -> str:
@@ -100,27 +94,22 @@ def _dearest(profile: RunProfile) -> str:
     return f", most into {profile.callbacks[0].name}"
 
 
-def _causes(estimates: Mapping[str, Estimate], profile: RunProfile) -> str:
-    if _steps_are_all(estimates):
-        return " and ".join(_with_a_fifth(estimates, 1.0, "the training time", profile))
-    # Callbacks are a share of the whole training, so that the others must be one, too.
-    causes = _with_a_fifth(estimates, estimates["steps_fraction"].value, "the training time", profile)
-    if len(causes) < 2:
-        causes = _with_a_fifth(estimates, 1.0, "the time of its steps", profile)
-    return " and ".join(causes)
+def _causes(shares: Shares, estimates: Mapping[str, Estimate], profile: RunProfile) -> str:
+    """Each cause of several, with its share of one and the same time."""
+    causes, steps = causes_of(shares)
+    wait, of_what = estimates["data_wait_fraction"], "the training time"
+    if shares.steps < NEARLY_ALL:  # else the number stays the one in the JSON
+        wait, of_what = _part(wait, steps), of_what if steps < 1.0 else "the time of its steps"
+    said = []
+    if Verdict.INPUT_BOUND in causes:
+        said.append(_waited(wait, of_what))
+    if Verdict.CALLBACK_BOUND in causes:
+        said.append(f"{_percent(estimates['callback_fraction'])} % went into callbacks{_dearest(profile)}")
+    if Verdict.LAUNCH_BOUND in causes:
+        said.append(_launched(estimates))
+    return " and ".join(said)
 
 
-def _with_a_fifth(estimates: Mapping[str, Estimate], steps: float, of_what: str, profile: RunProfile) -> list[str]:
-    """What takes a fifth or more, with the shares of the steps counted as this part of the time."""
-    causes = []
-    wait = estimates["data_wait_fraction"]
-    if wait.value * steps >= INPUT_BOUND_FRACTION:
-        interval = wait.interval and (wait.interval[0] * steps, wait.interval[1] * steps)
-        causes.append(_waited(Estimate(wait.value * steps, interval), of_what))
-    callbacks = estimates.get("callback_fraction")
-    if callbacks is not None and callbacks.value >= CALLBACK_BOUND_FRACTION:
-        causes.append(f"{_percent(callbacks)} % went into callbacks{_dearest(profile)}")
-    launch = estimates.get("launch_fraction")
-    if launch is not None and launch.value * steps >= LAUNCH_BOUND_FRACTION:
-        causes.append(_launched(estimates))
-    return causes
+def _part(estimate: Estimate, fraction: float) -> Estimate:
+    interval = estimate.interval and (estimate.interval[0] * fraction, estimate.interval[1] * fraction)
+    return Estimate(estimate.value * fraction, interval)

@@ -55,19 +55,24 @@ def judge(shares: Shares) -> Verdict:
     One cause of a fifth or more gives its verdict, several of them are ``mixed``. A wait of 5 to 20 % counts where
     nothing takes more.
     """
-    causes = _causes(shares, 1.0)
-    if len(causes) > 1:
-        # Which of them matters shows on one base only: a training may spend little of its time in its steps.
-        causes = _causes(shares, shares.steps) or causes
-    if len(causes) > 1:
-        return Verdict.MIXED
+    causes, _ = causes_of(shares)
     if causes:
-        return causes[0]
+        return Verdict.MIXED if len(causes) > 1 else causes[0]
     return Verdict.PARTLY_INPUT_BOUND if shares.data_wait >= PARTLY_INPUT_BOUND_FRACTION else Verdict.COMPUTE_BOUND
 
 
-def _causes(shares: Shares, steps: float) -> list[Verdict]:
-    """What takes a fifth or more, with the shares of the steps counted as this part of the training."""
+def causes_of(shares: Shares) -> tuple[list[Verdict], float]:
+    """Return the verdicts of what takes a fifth or more, and as what part of the time the steps are counted for that.
+
+    One cause is judged by the time of the steps, which counts as all then. Which of several matters shows on one base
+    only, the training: it may spend little of its time in its steps. Where none of them is a fifth of that, all count.
+    """
+    causes = _with_a_fifth(shares, 1.0)
+    of_training = _with_a_fifth(shares, shares.steps) if len(causes) > 1 else []
+    return (of_training, shares.steps) if of_training else (causes, 1.0)
+
+
+def _with_a_fifth(shares: Shares, steps: float) -> list[Verdict]:
     found = (
         (Verdict.INPUT_BOUND, shares.data_wait * steps >= INPUT_BOUND_FRACTION),
         (Verdict.CALLBACK_BOUND, shares.callbacks >= CALLBACK_BOUND_FRACTION),

@@ -121,9 +121,8 @@ class _TimedList(list[Any]):
             yield from super().__iter__()
             return
         callback_clock, clock = self._clock, self._clock.clock
-        is_own_thread = (
-            threading.get_ident() == callback_clock._thread_id
-        )  # Keras 3 may run batch ends beside the training
+        # Keras 3 may run batch ends beside the training.
+        is_own_thread = threading.get_ident() == callback_clock._thread_id
         around = callback_clock.hook
         if is_own_thread:
             callback_clock.hook = loop

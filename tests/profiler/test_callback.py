@@ -24,6 +24,7 @@ from kerasdiag.input_identity import identify_input
 from kerasdiag.profile_cache import find_last_profile
 from kerasdiag.profiler import fit_measurement, publisher
 from kerasdiag.profiler.data_probe import tensorflow_step
+from kerasdiag.profiler.data_probe.way import say
 from kerasdiag.profiler.recorder import StepRecorder
 
 pytestmark = pytest.mark.keras
@@ -703,3 +704,11 @@ def test_a_mistake_of_the_user_is_told_as_without_the_profiler(caplog):
     assert said
     assert error_of([BottleneckProfiler(report=None)]) == (kind, said)
     assert "in user code" not in caplog.text
+
+
+def test_a_fault_in_the_users_code_is_named_by_its_last_line():
+    """TensorFlow's first line only says that it comes from there."""
+    fault = ValueError("in user code:\n\n    File x.py, line 3\n        y = z\n\n    ValueError: shapes differ\n")
+    assert say(fault) == "ValueError: shapes differ"
+    assert say(KeyError("a\nb")) == "KeyError: 'a\\nb'"
+    assert say(RuntimeError()) == "RuntimeError: "

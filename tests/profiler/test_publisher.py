@@ -6,10 +6,12 @@ import warnings
 from pathlib import Path
 
 import pytest
+from builders import make_profile
 
 from kerasdiag import BottleneckProfiler
+from kerasdiag.diagnosis import diagnose
 from kerasdiag.errors import ReportError
-from kerasdiag.profiler.publisher import path_with_rank
+from kerasdiag.profiler.publisher import Publisher, path_with_rank
 
 
 def test_impossible_format_is_an_error_before_the_training():
@@ -64,3 +66,14 @@ def test_rank_goes_before_the_extensions(monkeypatch):
     assert path_with_rank(Path("out/run.kdprof.json")) == Path("out/run.rank2.kdprof.json")
     monkeypatch.setenv("SLURM_PROCID", "0")
     assert path_with_rank(Path("panel.txt")) == Path("panel.rank0.txt")
+
+
+def test_a_verdict_near_a_threshold_is_not_announced_with_every_look(capsys):
+    """The first one is, and one that is sure; what lies between two of them would change to and fro."""
+    publisher = Publisher("terminal")
+    publisher.begin_fit()
+    for wait_s in (0.03, 0.024, 0.026, 0.024, 0.0001):  # 23 %, then about 20 % of the period, then none
+        noise = 0.5 if 0.02 < wait_s < 0.03 else 0.0
+        publisher.announce(diagnose(make_profile(wait_s, 0.1, 60, noise=noise)))
+    said = [line.split("] ")[1].split(":")[0] for line in capsys.readouterr().err.splitlines() if "[kerasdiag]" in line]
+    assert said == ["Input-bound", "Compute-bound"]

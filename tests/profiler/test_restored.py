@@ -382,3 +382,17 @@ def test_slow_generator_is_not_stalled_by_us():
     gaps = [later - earlier for earlier, later in zip(model.stamps[1:], model.stamps[2:])]
     assert max(gaps) < 0.4
     assert max(profiler.profile.steps.period_s[1:]) == pytest.approx(max(gaps), abs=0.08)
+
+
+def test_a_vocabulary_in_the_model_costs_no_ceiling():
+    """Keras 2 has its handler among the variables of the model."""
+    lookup = keras.layers.StringLookup()
+    lookup.adapt(np.array(["a", "b"]))
+    words = keras.Input((1,), dtype="string")
+    outputs = keras.layers.Flatten()(keras.layers.Embedding(6, 4)(lookup(words)))
+    model = keras.Model(words, keras.layers.Dense(1)(outputs))
+    model.compile("sgd", "mse")
+    data = tf.data.Dataset.from_tensor_slices((np.array([["a"], ["z"]] * 48), np.zeros((96, 1), "float32"))).batch(4)
+    profiler = BottleneckProfiler(report=None, ceilings=True)
+    model.fit(data, verbose=0, callbacks=[profiler])
+    assert profiler.profile.ceilings.step_s > 0

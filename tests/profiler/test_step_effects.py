@@ -61,3 +61,20 @@ def test_a_train_step_of_python_is_not_made_once_more():
     """Not compiled, it runs line by line each time."""
     ceilings = ceilings_of(in_step, attribute_counter, compiled=False)
     assert "train_step of its own" in ceilings.not_measured["step"]
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="is of Keras 3 only, on JAX")
+def test_a_kernel_is_no_python():
+    """Its effects are on its own memory."""
+    from jax.experimental import pallas
+
+    def double(inputs, outputs):
+        outputs[...] = inputs[...] * 2
+
+    def effect(_, x):
+        import jax
+
+        doubled = pallas.pallas_call(double, out_shape=jax.ShapeDtypeStruct(x.shape, x.dtype), interpret=True)
+        return doubled(jax.lax.stop_gradient(x))
+
+    assert ceilings_of(in_step, lambda: (effect, lambda: 0)).step_s > 0
