@@ -19,7 +19,7 @@ WAITED_FRACTION = 0.05  # a batch was waited for if more of its period passed wi
 
 
 class _Row(NamedTuple):
-    """A row of StepTimes, before the price of asking is taken out."""
+    """A row of StepTimes. Where it is one step, the price of asking is still in its pull."""
 
     epoch: int
     steps: int
@@ -62,6 +62,10 @@ class StepRecorder:
         steps_seen: Steps so far, those that were not measured too.
         measured_steps: Those behind the warm-up.
         asked_s: How long the measured ones have asked for their batches.
+        pull_overhead_s: Cost of a pull from an input that is always ready; it is the price of asking, not of waiting,
+            and is taken out of every wait. May be set later.
+        longest_pull_s: What such a pull may cost: one that has taken no longer is no wait. The rest would add up, for
+            the pulls that cost less than the price make up for nothing.
     """
 
     def __init__(self, origin_s: float, pull_overhead_s: float = 0.0) -> None:
@@ -69,11 +73,11 @@ class StepRecorder:
 
         Args:
             origin_s: The time that ``StepTimes.start_s`` counts from.
-            pull_overhead_s: Cost of a pull from an input that is always ready; it is the price of
-                asking, not of waiting, and is taken out of every wait. May be set later.
+            pull_overhead_s: See the attribute.
         """
         self.origin_s = origin_s
         self.pull_overhead_s = pull_overhead_s
+        self.longest_pull_s = 0.0
         self.steps_seen = 0
         self.measured_steps = 0
         self.asked_s = 0.0
@@ -158,12 +162,11 @@ class StepRecorder:
             rows.append(self._row(self._open, self._open.end_s + self._open.excluded_s))
         if not rows:
             return StepTimes()
-        price_s = self.pull_overhead_s  # here, since it is known only after the first steps
         return StepTimes(
             epoch=tuple(row.epoch for row in rows),
             steps=tuple(row.steps for row in rows),
             start_s=tuple(row.start_s for row in rows),
-            wait_s=tuple(round(max(0.0, row.pull_s - row.hidden_wait_s - row.steps * price_s), 7) for row in rows),
+            wait_s=tuple(round(self._wait_s(row), 7) for row in rows),  # here, for the price is known only later
             period_s=tuple(row.period_s for row in rows),
             warm_up=tuple(row.warm_up for row in rows),
             hidden_wait_s=tuple(row.hidden_wait_s for row in rows),
@@ -183,6 +186,17 @@ class StepRecorder:
         """Return the epochs so far; the boundary of the last one lasts until ``now_s``."""
         return self.epochs.times(now_s)
 
+    def _wait_s(self, row: _Row) -> float:
+        asked_s = row.pull_s - row.hidden_wait_s
+        if row.steps > 1:
+            return asked_s  # see _merge
+        return max(0.0, asked_s - self.pull_overhead_s) if asked_s > self.longest_pull_s else 0.0
+
+    def _merge(self, row: _Row, other: _Row) -> _Row:
+        """Put two rows into one. The price goes first: a pull that has cost less must not make up for a wait."""
+        priced = [one._replace(pull_s=one.hidden_wait_s + self._wait_s(one)) for one in (row, other)]
+        return priced[0].take(priced[1])
+
     def _rows(self) -> list[_Row]:
         return [_Row(*values) for values in zip(*self._columns)]
 
@@ -190,8 +204,7 @@ class StepRecorder:
         # A period shorter than its wait cannot be; the clock marks of a step are ordered, so this
         # only guards the subtraction of excluded time.
         period_s = max(next_start_s - step.start_s - step.excluded_s, step.pull_s)
-        wait_s = step.pull_s - step.hidden_wait_s - self.pull_overhead_s
-        return _Row(
+        row = _Row(
             self.epoch,
             1,
             round(step.start_s - self.origin_s, 7),
@@ -200,9 +213,10 @@ class StepRecorder:
             int(step.warm_up),
             round(step.hidden_wait_s, 7),
             round(step.callbacks_s, 7),
-            int(wait_s > WAITED_FRACTION * period_s),
+            0,
             int(step.compiled),
         )
+        return row._replace(waited_steps=int(self._wait_s(row) > WAITED_FRACTION * period_s))
 
     def _close(self, next_start_s: float) -> None:
         if self._open is None:
@@ -213,7 +227,7 @@ class StepRecorder:
         if self._merged_steps > 1 and columns[0]:
             last = _Row(*(column[-1] for column in columns))
             if last.can_take(row, self._merged_steps):
-                for column, value in zip(columns, last.take(row)):
+                for column, value in zip(columns, self._merge(last, row)):
                     column[-1] = value
                 return
         for column, value in zip(columns, row):
@@ -234,7 +248,7 @@ class StepRecorder:
         merged: list[_Row] = []
         for row in self._rows():
             if merged and merged[-1].can_take(row, self._merged_steps, across_epochs=across_epochs):
-                merged[-1] = merged[-1].take(row)
+                merged[-1] = self._merge(merged[-1], row)
             else:
                 merged.append(row)
         return merged

@@ -325,20 +325,35 @@ def test_no_copy_to_a_gpu_is_priced_under_torch(monkeypatch):
         assert compat.ready_input(fit_with_adapter(name), SimpleNamespace(backend=BACKEND)) is None
 
 
-@pytest.mark.parametrize(("kind", "is_concrete"), [("dense", True), ("sparse", False)])
-def test_a_step_is_started_at_the_least_cost(kind, is_concrete):
-    """By its concrete function; where a part of the batch is not dense versions differ in what that takes."""
+@pytest.mark.parametrize("kind", ["tuple", "nested", "dictionary", "sparse"])
+def test_a_step_is_started_at_the_least_cost(kind):
+    """Without what a tf.function does for its caller; where versions differ in what they take, with it."""
     if BACKEND != "tensorflow":
         pytest.skip("is of Keras 3 only, on TensorFlow")
-    batch = (tf.constant(BATCH[0]), tf.constant(BATCH[1]))
-    if kind == "sparse":
-        batch = (tf.sparse.from_dense(BATCH[0]), batch[1])
+    one, ten, hundred = (tf.constant([value]) for value in (1.0, 10.0, 100.0))
+    batch = {
+        "tuple": (one, ten, hundred),
+        "nested": ((one, [ten]), hundred),
+        "dictionary": {"z": one, "b": ten, "a": hundred},
+        "sparse": (tf.sparse.from_dense(one), ten, hundred),
+    }[kind]
     spec = tf.data.Dataset.from_tensors(batch).element_spec
-    function = tf.function(lambda batch: tf.reduce_sum(batch[1]) + 1, input_signature=[spec])
+    counted = tf.Variable(1000.0)
+
+    def step(batch):
+        first, second, third = tf.nest.flatten(batch, expand_composites=kind != "sparse")
+        if kind == "sparse":
+            first = tf.sparse.to_dense(first)
+        counted.assign_add(1.0)
+        return {"sum": counted + first + 2 * second + 3 * third}
+
+    function = tf.function(step, input_signature=[spec])
     called = compat.as_called(function, spec)
-    assert (called is not function) is is_concrete
-    assert hasattr(called, "graph") is is_concrete
-    assert called(batch).numpy() == 1
+    expected = 1.0 + 20.0 + 300.0 if kind != "dictionary" else 100.0 + 20.0 + 3.0
+    for calls in (1, 2):
+        assert called(batch)["sum"].numpy() == 1000.0 + calls + expected
+    assert (called is function) is (kind == "sparse")
+    assert hasattr(called, "captured_inputs") is (kind == "dictionary"), "a concrete function"
 
 
 def test_the_start_of_a_step_is_priced_by_whole_executions():

@@ -82,6 +82,21 @@ def test_pull_overhead_is_taken_out_of_the_wait():
     assert fit.recorder.step_times().period_s == pytest.approx((0.15, 0.104))
 
 
+def test_a_pull_that_takes_no_longer_than_asking_may_take_is_no_wait(monkeypatch):
+    """Noise does not add up to a wait, however many rows are merged, and hides none that is longer."""
+    monkeypatch.setattr(recorder_module, "MAX_ROWS", 64)
+    fit = FakeFit(pull_overhead_s=0.010)
+    fit.recorder.longest_pull_s = 0.013
+    for number in range(2000):
+        fit.step(0.05 if number % 100 == 50 else (0.001, 0.009, 0.0129)[number % 3], 0.02)
+    times = fit.recorder.step_times()
+    assert len(times) <= 64
+    assert sum(times.wait_s) == pytest.approx(20 * 0.04)
+    assert sum(times.waited_steps) == 20
+    fit.recorder.pull_overhead_s = 0.02  # known better by now; what was merged before stays
+    assert sum(fit.recorder.step_times().wait_s) == pytest.approx(20 * 0.04, rel=0.1)
+
+
 @pytest.mark.parametrize("ends", ["next step", "epoch end", "still open"])
 def test_excluded_time_is_nobodys(ends):
     """Printing a verdict between two steps does not make the training slower in the report."""

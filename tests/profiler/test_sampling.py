@@ -18,9 +18,9 @@ EPOCH_STEPS = 100
 EPOCHS = 8
 
 
-def sampling_that_is_on():
+def sampling_that_is_on(cost_s=0.02):
     one = Sampling(allowed=True)
-    one.consider(FULLY_MEASURED_STEPS, cost_s=0.02, step_s=1.0)
+    one.consider(FULLY_MEASURED_STEPS, cost_s=cost_s, step_s=1.0)
     return one
 
 
@@ -43,6 +43,15 @@ def test_one_step_in_ten_is_measured_in_blocks_of_neighbours(execution):
     assert sum(wanted) / len(wanted) == pytest.approx(1 / ONE_BLOCK_IN, abs=0.02)
     starts = sum(not before and now for before, now in zip([False, *wanted], wanted))
     assert sum(wanted) / starts >= math.floor(max(BLOCK_STEPS, execution) / execution)
+
+
+@pytest.mark.parametrize(("cost_s", "one_in"), [(0.011, 10), (0.1, 10), (0.25, 25), (0.4, 40), (3.0, 40)])
+def test_what_costs_more_is_measured_more_rarely(cost_s, one_in):
+    """So that about 1 % is left of the cost; but never so rarely that whole epochs would go by unseen."""
+    one = sampling_that_is_on(cost_s)
+    wanted = [one.wants(1) for _ in range(BLOCK_STEPS * one_in * 3)]
+    assert sum(wanted) == 3 * BLOCK_STEPS
+    assert wanted.index(True) == BLOCK_STEPS * (one_in - 1)
 
 
 def train(execution, callbacks=()):

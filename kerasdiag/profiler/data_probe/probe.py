@@ -175,10 +175,11 @@ class StepProbe:
         for recorder in self.recorders:
             recorder.exclude(duration_s)
 
-    def note_pull_overhead(self, seconds: float, spent_s: float) -> None:
-        """Note what asking for a batch costs, and how long it took to find out."""
+    def note_pull_overhead(self, seconds: float, longest_s: float, spent_s: float) -> None:
+        """Note what asking for a batch costs, what it may cost, and how long it took to find out."""
         for recorder in self.recorders:
             recorder.pull_overhead_s = seconds
+            recorder.longest_pull_s = longest_s
             recorder.exclude(spent_s)
 
     def note_launch(self, seconds: float, spent_s: float) -> None:

@@ -32,8 +32,8 @@ class Recording(Protocol):
     def exclude(self, duration_s: float) -> None:
         """Take time out of the last step that was ours."""
 
-    def note_pull_overhead(self, seconds: float, spent_s: float) -> None:
-        """Note what asking for a batch costs, and how long it took to find out."""
+    def note_pull_overhead(self, seconds: float, longest_s: float, spent_s: float) -> None:
+        """Note what asking for a batch costs, what it may cost, and how long it took to find out."""
 
     def note_launch(self, seconds: float, spent_s: float) -> None:
         """Note what starting a step costs, and how long it took to find out."""
@@ -79,11 +79,11 @@ class Way(ABC):
     def _price_a_pull(self) -> None:
         """Take one more sample of what asking costs; its time is nobody's."""
         price = self._pull_price
-        if price is None or price.is_known or not self._probe.steps:
+        if price is None or not self._probe.steps or not price.is_due(self._probe.steps):
             return
         try:
             spent_s = price.sample()
-            self._probe.note_pull_overhead(price.seconds, spent_s)
+            self._probe.note_pull_overhead(price.seconds, price.longest_s, spent_s)
         except Exception as fault:
             self._stop_pricing(fault)
 
