@@ -236,7 +236,8 @@ def show(case):
     if truth is None:
         print(f"{row}   machine too noisy (free periods disagreed {TRIES} times); measured {measured:.3f}", flush=True)
         return False
-    remark = "" if len(rows) == 1 else f"  median of {', '.join(f'{error_of(one):+.3f}' for one in rows)}"
+    errors = ["noisy" if one[0] is None else f"{error_of(one):+.3f}" for one in rows]
+    remark = "" if len(rows) == 1 else f"  median of {', '.join(errors)}"
     wrong = "  WRONG" if is_off((truth, measured)) else ""
     print(f"{row} {truth:7.3f} {measured:9.3f} {measured - truth:+7.3f}{wrong}{remark}", flush=True)
     return not is_off((truth, measured))
