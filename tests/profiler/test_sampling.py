@@ -47,7 +47,7 @@ def test_one_step_in_ten_is_measured_in_blocks_of_neighbours(execution):
 
 @pytest.mark.parametrize(("cost_s", "one_in"), [(0.011, 10), (0.1, 10), (0.25, 25), (0.4, 40), (3.0, 40)])
 def test_what_costs_more_is_measured_more_rarely(cost_s, one_in):
-    """So that about 1 % is left of the cost; but never so rarely that whole epochs would go by unseen."""
+    """So that about 1 % is left of the cost; but no more rarely than one block in forty."""
     one = sampling_that_is_on(cost_s)
     wanted = [one.wants(1) for _ in range(BLOCK_STEPS * one_in * 3)]
     assert sum(wanted) == 3 * BLOCK_STEPS
