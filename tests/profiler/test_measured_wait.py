@@ -26,7 +26,7 @@ from scripted import (
 )
 
 from kerasdiag import BottleneckProfiler, compat
-from kerasdiag.profiler.data_probe.price import PULL_LIMIT_S, price_of_conversion, price_of_pull
+from kerasdiag.profiler.data_probe.price import PULL_LIMIT_S, Price, price_of_conversion, price_of_pull
 from kerasdiag.profiler.fit_measurement import FitMeasurement
 from kerasdiag.report.terminal import render
 
@@ -354,6 +354,39 @@ def test_a_step_is_started_at_the_least_cost(kind):
         assert called(batch)["sum"].numpy() == 1000.0 + calls + expected
     assert (called is function) is (kind == "sparse")
     assert hasattr(called, "captured_inputs") is (kind == "dictionary"), "a concrete function"
+
+
+def returns_its_batch(batch):
+    return batch
+
+
+def with_one_more(tensors, captured_inputs, cancellation):
+    return tensors, captured_inputs, cancellation
+
+
+def with_another_name(tensors, captures):
+    return tensors, captures
+
+
+@pytest.mark.parametrize("call_flat", [None, len, returns_its_batch, with_one_more, with_another_name])
+def test_a_step_of_another_tensorflow_is_started_as_ever(call_flat):
+    """What is not public may change: a concrete function is then called as it is."""
+    concrete = SimpleNamespace(captured_inputs=[]) if call_flat is None else SimpleNamespace(_call_flat=call_flat)
+    function = SimpleNamespace(get_concrete_function=lambda: concrete)
+    spec = tf.data.Dataset.from_tensors((tf.zeros(1), tf.zeros(2))).element_spec
+    assert compat.as_called(function, spec) is concrete
+
+
+def test_a_pull_that_takes_no_longer_than_the_longest_is_no_wait(monkeypatch):
+    """What the samples of an input that is always ready have taken holds for the training's own pulls."""
+    waits = {}
+    for longest_s in (0.0, 10.0):
+        monkeypatch.setattr(Price, "longest_s", longest_s)
+        profiler = BottleneckProfiler(report=None)
+        make_scripted_model(0.0).fit(sleeping_dataset(0.02, 16), verbose=0, callbacks=[profiler])
+        waits[longest_s] = profiler.diagnosis.data_wait_fraction
+    assert waits[10.0] == 0
+    assert waits[0.0] > 0.5
 
 
 def test_the_start_of_a_step_is_priced_by_whole_executions():
