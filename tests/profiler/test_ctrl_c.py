@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,19 +21,48 @@ pytestmark = pytest.mark.keras
 
 TESTS = Path(__file__).parents[1]
 SCRIPT = textwrap.dedent("""
+    import signal
+
     from kerasdiag import BottleneckProfiler
     from scripted import free_dataset, make_scripted_model, sleeping_dataset
 
+    presses = []  # the functions that were running at each
+
+    def press(number, frame):
+        running = set()
+        while frame is not None:
+            running.add(frame.f_code.co_name)
+            frame = frame.f_back
+        presses.append(running)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, press)
     model = make_scripted_model(0.004)
     model.fit(free_dataset(2), verbose=0)
     original = vars(model)["train_function"]
     profiler = BottleneckProfiler(report=["terminal", "run.kdprof.json"])
     try:
-        model.fit(sleeping_dataset(0.008, 2000), verbose=0, callbacks=[profiler])
+        model.fit(sleeping_dataset(0.008, 6000), verbose=0, callbacks=[profiler])
     except KeyboardInterrupt:
-        print("interrupted:", vars(model)["train_function"] is original, profiler.profile.state, flush=True)
+        lost = [running for running in presses[:-1] if "pythonify_logs" not in running]
+        print("interrupted:", vars(model)["train_function"] is original, profiler.profile.state, lost, flush=True)
         raise
 """)
+
+
+def press_until_heard(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Press Ctrl-C as a user does: again if the training goes on.
+
+    Keras 3 drops whatever is raised while it turns a step's logs into floats (the bare ``except`` of its
+    ``pythonify_logs``), with and without a profiler: one press in some 400 of this script. A press that is
+    lost elsewhere is in what the script prints.
+    """
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=10)
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=30)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
@@ -53,11 +83,10 @@ def test_ctrl_c_loses_nothing(tmp_path, delay_s):
             if line.startswith("[kerasdiag]"):
                 break
         time.sleep(delay_s)
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=60)
+        output, errors = press_until_heard(process)
     finally:
         process.kill()
-    assert "interrupted: True interrupted" in output, output + errors
+    assert "interrupted: True interrupted []" in output, output + errors
     assert "KeyboardInterrupt" in errors
     assert "(the training was interrupted)" in " ".join(output.replace("│", " ").split())
     profile = RunProfile.load(tmp_path / "run.kdprof.json")
