@@ -27,10 +27,10 @@ class SleepingGenerator:
         for row in rows:
             if row < 0:
                 raise OSError("a bad image")
-            end = time.perf_counter() + self.row_s
-            while self.spins and time.perf_counter() < end:
+            done_s = time.thread_time() + self.row_s  # what it computes is the same on a busy machine
+            while self.spins and time.thread_time() < done_s:
                 pass
-            time.sleep(max(0.0, end - time.perf_counter()))
+            time.sleep(0.0 if self.spins else self.row_s)
             self.rows.append(int(row))
             self.stamps.append(time.perf_counter())
         np.random.random(3)
@@ -55,7 +55,7 @@ def test_work_and_waiting_are_told_apart():
     asleep = rate_of_generator(SleepingGenerator(0.01), 1, ROWS, window_s=0.2)
     awake = rate_of_generator(SleepingGenerator(0.01, spins=True), 1, ROWS, window_s=0.2)
     assert asleep.cpu_s < 0.003
-    assert awake.cpu_s > 0.005
+    assert awake.cpu_s == pytest.approx(0.01, rel=0.3)
     assert asleep.at_most(1, 8, cores=2) > 4 * awake.at_most(1, 8, cores=2) / 2
 
 

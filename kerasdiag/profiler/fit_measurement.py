@@ -181,14 +181,22 @@ class FitMeasurement:
         self._gpu.stop()
         if self._wants_ceilings and self._ceilings is None and state == "completed":
             self._ceilings = measure_ceilings(
-                self.probe, self._blame.data, self._facts.training_input, self.recorder.loop_s()
+                self.probe, self._blame.data, self._facts.training_input, self.recorder.loop_s(), self._busy_s()
             )
+        elif self._wants_ceilings and self._ceilings is None:
+            reason = "fit did not complete, and it is measured at its end"
+            self._ceilings = Ceilings(not_measured={"input": reason, "step": reason})
         if self.probe is not None:
             self.probe.forget_model()
         if take_input_apart and self._waits():
             waited_s = self.recorder.step_times().measured.mean_wait_s
             self._guard("input_stages", lambda: self._blame.conclude(waited_s))
         self._blame.release()
+
+    def _busy_s(self) -> float:
+        """Mean seconds of a measured step without its wait."""
+        steps = self.recorder.step_times().measured
+        return sum(steps.period_s) / steps.num_steps - steps.mean_wait_s if steps.num_steps else float("inf")
 
     def look_at_input(self) -> None:
         """Read what the input tells of itself, which takes milliseconds."""

@@ -10,6 +10,7 @@ from sleeping_step import make_sleeping_model
 from trainings import Batches, are_equal, dataset, fit_arguments, image_iterator, make_model, outcome
 
 from kerasdiag import BottleneckProfiler
+from kerasdiag.profiler.both_ceilings import measure_ceilings
 
 pytestmark = [pytest.mark.keras, pytest.mark.backends, pytest.mark.thorough]
 
@@ -112,7 +113,7 @@ def test_what_cannot_be_measured_is_a_reason():
 
 
 def test_a_fit_that_raises_has_no_ceilings():
-    """Nothing more is run on a model in the middle of a training."""
+    """Nothing more is run on a model in the middle of a training; that is said."""
 
     class Failing(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -122,7 +123,30 @@ def test_a_fit_that_raises_has_no_ceilings():
     profiler = BottleneckProfiler(report=None, ceilings=True)
     with pytest.raises(KeyError, match="mine"):
         make_model().fit(**fit_arguments("arrays"), verbose=0, callbacks=[profiler, Failing()])
-    assert profiler.profile.ceilings is None
+    ceilings = profiler.profile.ceilings
+    assert (ceilings.input_s, ceilings.step_s) == (None, None)
+    assert ceilings.not_measured["step"] == "fit did not complete, and it is measured at its end"
+    assert ceilings.not_measured["input"] == ceilings.not_measured["step"]
+
+
+class Machine:
+    """Stands for a probe: what its machine takes for a step, attempt by attempt."""
+
+    def __init__(self, *steps_s):
+        self.steps_s = list(steps_s)
+
+    def measure_step(self):
+        return self.steps_s.pop(0), 100
+
+
+def test_a_step_alone_that_takes_longer_than_in_the_training_is_no_ceiling():
+    """Other programs came: it is measured anew, and is not measured where they stay."""
+    busy = measure_ceilings(Machine(0.080, 0.070, 0.090), None, None, 0.0, busy_s=0.016)
+    assert busy.step_s is None
+    assert busy.not_measured["step"].startswith("a step alone took 70 ms, and 16 ms in the training")
+    assert measure_ceilings(Machine(0.080, 0.015), None, None, 0.0, busy_s=0.016).step_s == 0.015
+    assert measure_ceilings(Machine(0.017), None, None, 0.0, busy_s=0.016).step_s == 0.017
+    assert measure_ceilings(Machine(0.017), None, None, 0.0).step_s == 0.017
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="is of Keras 3 only, on TensorFlow and JAX")
