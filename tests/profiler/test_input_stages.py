@@ -20,6 +20,7 @@ from scripted import (
 from tensorflow.python.data.experimental.ops import testing
 
 from kerasdiag import BottleneckProfiler, compat
+from kerasdiag.profiler.input_stages import prefix_timing
 from kerasdiag.profiler.input_stages.blame import StageBlame
 from kerasdiag.profiler.input_stages.pipeline_model import is_known, read_model
 from kerasdiag.profiler.input_stages.prefix_timing import time_prefixes
@@ -235,6 +236,21 @@ def test_prefixes_name_the_slow_operation():
     stages = time_prefixes(chain(), budget_s=1.0)
     assert stages.slowest.name.startswith("Map")
     assert stages.slowest.wall_s > 0.6 * sum(one.wall_s for one in stages.stages)
+
+
+def test_options_hold_for_every_prefix_and_are_no_stage(monkeypatch):
+    """Without them what lies before would run as tf.data sees fit, and the difference be theirs."""
+    timed = []
+    monkeypatch.setattr(
+        prefix_timing, "_seconds_per_element", lambda dataset, *_: timed.append(dataset.options()) or (0.001, 10)
+    )
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    data = chain().with_options(options).prefetch(1)
+    stages = time_prefixes(data)
+    assert "Options" not in [one.name for one in stages.stages]
+    assert len(timed) == len(stages.stages) > 2
+    assert all(one.experimental_optimization.apply_default_optimizations is False for one in timed)
 
 
 def test_prefixes_take_their_time_from_the_clock():

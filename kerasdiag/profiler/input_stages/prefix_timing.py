@@ -47,26 +47,29 @@ def time_prefixes(
     needed = _needed_for_a_batch(chain)
     if isinstance(needed, str):
         return needed
+    # Options, wherever they were given, hold for the whole pipeline: each beginning of it is timed with all of them.
+    options = dataset.options()
+    timed = [(one, elements) for one, elements in zip(chain, needed) if compat.operation_name(one) != "Options"]
     until_s = clock() + budget_s
     price = _Price(clock)
     stages: list[StageTime] = []
     each_s = before_s = fill_s = 0.0
     count = 0.0
-    for place, (one, elements) in enumerate(zip(chain, needed)):
+    for place, (one, elements) in enumerate(timed):
         fill_s += each_s * _read_first(one)
-        left_s = (until_s - clock()) / (len(chain) - place)
+        left_s = (until_s - clock()) / (len(timed) - place)
         # Two iterators are filled; two elements are the least that is read.
         if 2 * fill_s + 2 * before_s / elements > max(left_s, 0.05):
             break  # What lies before is known, and it is what takes the time.
-        found = _seconds_per_element(one, max(0.05, left_s - 2 * fill_s), price, clock)
-        if found is None and place == len(chain) - 1:
+        found = _seconds_per_element(one.with_options(options), max(0.05, left_s - 2 * fill_s), price, clock)
+        if found is None and place == len(timed) - 1:
             return "the dataset has not two batches"
         each_s, read = found or (0.0, 1)  # one element, which is repeated or taken apart
         count = read / elements
         own_s = max(0.0, each_s * elements - before_s)
         stages.append(StageTime(compat.operation_name(one), own_s, tuned=_is_tuned(one)))
         before_s = max(before_s, each_s * elements)
-    missed = [f"{compat.operation_name(one)} and what comes after it" for one in chain[len(stages) :]]
+    missed = [f"{compat.operation_name(one)} and what comes after it" for one, _ in timed[len(stages) :]]
     why = "to fill a buffer, or to make two batches, takes longer than the time there is"
     return InputStages("batch", SOURCE, tuple(stages), max(1, int(count)), not_measured=dict.fromkeys(missed[:1], why))
 
