@@ -571,6 +571,20 @@ def test_a_fit_tells_of_its_weights():
     assert not [one for one in profiler.diagnosis.findings if one.code in CODES]
 
 
+@pytest.mark.skipif(
+    BACKEND != "tensorflow",
+    reason="is of Keras 3 only, on JAX and torch: Keras tries the loss before any callback runs",
+)
+def test_labels_that_break_the_step_are_told_beside_keras_own_error():
+    """fit ends before its first step, where the loss is traced with them."""
+    profiler = BottleneckProfiler(report=None)
+    model = make_model(outputs=3, loss=SPARSE)
+    with pytest.raises(Exception, match=r"(?i)rank|shape|dimension|logits"):
+        model.fit(pixels() / 255, np.eye(3, dtype="float32")[classes()], verbose=0, callbacks=[profiler])
+    assert "one-hot-labels" in [one.code for one in profiler.diagnosis.findings]
+    assert profiler.profile.state == "interrupted"
+
+
 def test_segmentation_is_judged_by_its_last_axis():
     """A number for each pixel, or a row for each pixel."""
     model = keras.Sequential([keras.Input((SIDE, SIDE, 3)), layers.Conv2D(3, 1, activation="softmax")])

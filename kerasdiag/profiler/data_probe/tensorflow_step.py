@@ -79,7 +79,13 @@ class TensorFlowStep(Way):
         if call_step is None:
             obstacle = self._prepare(train_function, iterator)
             if obstacle:
-                logs = self._function_for_keras(train_function)(iterator)
+                try:
+                    logs = self._function_for_keras(train_function)(iterator)
+                except Exception:
+                    if self._trace_failed:  # before any batch was pulled; one may show what the mistake is
+                        with contextlib.suppress(Exception):
+                            self._probe.show(next(iterator))
+                    raise
                 # Only now: where the original fails as well, it is the user's own mistake that counts.
                 self._probe.give_up(obstacle)
                 return logs
