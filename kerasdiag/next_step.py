@@ -121,6 +121,8 @@ def advise_callbacks(profile: RunProfile) -> Remedy:
             "and next to nothing before: that is paid once, and weighs less in a longer training. Nothing needs to change."
         )
     is_between_epochs = dearest.epoch_s > dearest.batch_s
+    if name == "ModelCheckpoint" and not is_between_epochs and not _validates(profile):
+        return Remedy(*_CHECKPOINT_WITHOUT_VALIDATION)
     table = _CHEAPER_BETWEEN_EPOCHS if is_between_epochs else _CHEAPER_CALLBACKS
     if name in table:
         return Remedy(*table[name])
@@ -132,6 +134,11 @@ def advise_callbacks(profile: RunProfile) -> Remedy:
         f"{name} took {time_of(dearest)}{of_them}, most of it outside of the steps: let it do its work every n-th "
         "epoch, or in a thread of its own."
     )
+
+
+def _validates(profile: RunProfile) -> bool:
+    """Whether fit validates; ``validation_split`` names no input."""
+    return profile.validation_input is not None or any(profile.epochs.validation_s)
 
 
 def works_at_end_only(profile: RunProfile, callback: CallbackTime) -> bool:
@@ -166,14 +173,25 @@ _CHEAPER_CALLBACKS: dict[str, _Advised] = {
     ),
     "BackupAndRestore": ("Write the backup less often:", ('BackupAndRestore(folder, save_freq="epoch")',)),
     "TensorBoard": (
-        "Write less: no profile, losses once per epoch:",
-        ('TensorBoard(folder, profile_batch=0, update_freq="epoch")',),
+        (
+            "Write less: no profile, losses once per epoch. Where it does that already (they are the defaults of Keras 3), it "
+            "is that the steps are shorter than its hooks: start several at once, and these run once for all of them:"
+        ),
+        (
+            'TensorBoard(folder, profile_batch=0, update_freq="epoch")',
+            "model.compile(..., steps_per_execution=16)",
+        ),
     ),
     "ProgbarLogger": (
         "The progress bar is drawn after every batch, and steps are shorter than that takes. One line per epoch:",
         ("model.fit(..., verbose=2)",),
     ),
 }
+# The better model is the one of less val_loss: without it Keras 2 never writes a file.
+_CHECKPOINT_WITHOUT_VALIDATION: _Advised = (
+    "Write the model less often, once per epoch at most:",
+    ('ModelCheckpoint(path, save_freq="epoch")',),
+)
 # Whose time is that of the other hooks: what they do once per epoch is long.
 _CHEAPER_BETWEEN_EPOCHS: dict[str, _Advised] = {
     # Timed on Keras 2.10 to 3.15: weights alone take a quarter to a half of the time of a .keras file, and less of a
@@ -220,8 +238,9 @@ def _advise_py_dataset(profile: RunProfile, data: InputIdentity, factor: float) 
     workers = suggest_workers(profile, data, factor)
     if workers is None:
         return Remedy(
-            f"{data.workers} workers on {profile.cores} cores are all that helps: do less per batch. Decode and resize "
-            "the images once, keep the result on disk or in memory, and only augment while training."
+            f"{data.workers} workers on {profile.cores} cores are all that helps a loader that computes: do less per batch. "
+            "Decode and resize the images once, keep the result on disk or in memory, and only augment while training. One "
+            "that mostly waits, for a network say, takes more workers than there are cores."
         )
     ran = f"Batches were prepared by {max(1, data.workers or 1)} worker{'s' if (data.workers or 1) > 1 else ''}"
     text = f"{ran}; this process has {profile.cores} cores. Try {workers} workers and profile again"
@@ -264,7 +283,8 @@ def _advise_tf_data(profile: RunProfile, data: InputIdentity, factor: float) -> 
     is_plain = not {"Unbatch", "Window", "Zip"} & set(operations)
     if "Map" in operations and is_plain:
         return Remedy(
-            "A map of this dataset runs on one core, one element after the other. Let it use all of them:",
+            "A map of this dataset runs on one core, one element after the other. Let it use all of them (Python in it, by "
+            "py_function or numpy_function, still runs one call at a time: use TensorFlow's operations first):",
             ("dataset = dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE)",),
         )
     if is_plain and ("FlatMap" in operations or "Interleave" in operations):
@@ -329,12 +349,13 @@ def _advise_python_generator(profile: RunProfile, data: InputIdentity, factor: f
 
 
 def _advise_arrays(profile: RunProfile, data: InputIdentity, factor: float) -> Remedy:
+    batch_size = data.batch_size or "batch_size"
     return Remedy(
         "The arrays lie in memory and still the step waits for them to be sliced and copied. Use a larger "
         "batch_size, or build the pipeline yourself:",
         (
             "dataset = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x))",
-            "dataset = dataset.batch(128).prefetch(tf.data.AUTOTUNE)",
+            f"dataset = dataset.batch({batch_size}).prefetch(tf.data.AUTOTUNE)",
         ),
     )
 

@@ -312,6 +312,10 @@ def test_epochs_of_unequal_steps():
     )
     assert "25, 1, 25" in finding.message
     assert "steps_per_epoch" in finding.remedy.text
+    generator = dataclasses.replace(profile, epochs=unequal, training_input=make_input("python-generator"))
+    remedy = found(diagnose(generator), "unequal-epochs").remedy.text
+    assert "while True" in remedy
+    assert "repeat()" not in remedy  # a generator has no such method
     equal = EpochTimes((0, 1), (25, 25), *[(0.0,) * 2] * 4)
     assert "unequal-epochs" not in codes(dataclasses.replace(profile, epochs=equal))
 
@@ -680,6 +684,7 @@ def test_what_the_machine_did_to_a_run_is_told(code, machine, wait_s):
     assert "12%" in finding.message
     less = {"stalled_fractions": {"memory": 0.09, "io": 0.09, "cpu": 0.9}, "steal_fraction": 0.09}
     assert code not in codes(make_profile(wait_s, 0.1, 60, machine=MachineWindow(10.0, **less)))
+    assert code not in codes(make_profile(wait_s, 0.1, 60, machine=MachineWindow(0.9, **machine))), "too short to say"
 
 
 def test_a_disk_that_nobody_waits_for_is_not_told():

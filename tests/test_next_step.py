@@ -87,6 +87,7 @@ def test_workers_that_use_all_cores_are_not_raised():
     """More threads than cores only make each slower: then it is less work per batch."""
     text = advice(make_input("py-dataset", workers=8))
     assert "8 workers on 8 cores" in text
+    assert "mostly waits, for a network say, takes more" in text
     assert "workers =" not in text
 
 
@@ -297,6 +298,29 @@ def test_advice_for_a_checkpoint_once_per_epoch():
     remedy = advise_callbacks(callbacks_of(CallbackTime("ModelCheckpoint", 0.0006, 0.29, keeps_model=True)))
     assert "If it writes the whole model, write its weights only; else write in every n-th epoch" in remedy.text
     assert remedy.code == ('ModelCheckpoint("model.weights.h5", save_weights_only=True)',)
+
+
+def test_advice_for_a_checkpoint_writes_one_without_validation():
+    """The better model is the one of less val_loss: Keras 2 writes none where there is no such thing."""
+    often = callbacks_of(CallbackTime("ModelCheckpoint", 4.0, 1.0, keeps_model=True))
+    assert advise_callbacks(often).code == ('ModelCheckpoint(path, save_freq="epoch")',)
+    validated = dataclasses.replace(often, validation_input=make_input())
+    assert advise_callbacks(validated).code == ('ModelCheckpoint(path, save_freq="epoch", save_best_only=True)',)
+    epochs = make_epochs(often.steps, 1.0, validation_s=(0.1, 0.1))
+    assert advise_callbacks(dataclasses.replace(often, epochs=epochs)) == advise_callbacks(validated)
+
+
+def test_advice_for_tensorboard_helps_one_with_its_defaults():
+    """Beside short steps its hooks cost, whatever it writes."""
+    remedy = advise_callbacks(callbacks_of(CallbackTime("TensorBoard", 4.0, 1.0)))
+    assert "Where it does that already" in remedy.text
+    assert any("steps_per_execution" in line for line in remedy.code)
+
+
+def test_arrays_keep_their_batch_size():
+    """Another one is another training."""
+    assert ".batch(256)" in advice(make_input("arrays", batch_size=256))
+    assert ".batch(batch_size)" in advice(make_input("arrays"))
 
 
 def test_a_callback_of_ones_own_has_its_time_said():

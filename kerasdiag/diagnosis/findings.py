@@ -19,6 +19,7 @@ from kerasdiag.diagnosis.stages import slowest_stage
 from kerasdiag.diagnosis.step_findings import runs_eagerly, slowed_by_input, slowed_by_others
 from kerasdiag.diagnosis.verdict import CALLBACK_BOUND_FRACTION, MIN_MEASURED_STEPS, PARTLY_INPUT_BOUND_FRACTION
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
+from kerasdiag.input_identity import PYTHON_GENERATOR
 from kerasdiag.next_step import advise_callbacks, time_of, works_at_end_only
 from kerasdiag.profile import RunProfile
 from kerasdiag.step_times import CallbackTime
@@ -65,6 +66,11 @@ def unequal_epochs(profile: RunProfile, estimates: Estimates) -> Finding | None:
             "Leave out steps_per_epoch, so that an epoch is one pass over the data; or give fit an input without an "
             "end (dataset.repeat()) together with steps_per_epoch."
         )
+        if profile.training_input is not None and profile.training_input.kind == PYTHON_GENERATOR:
+            text = (
+                "A Python generator is used up by one pass, with and without steps_per_epoch. Give fit one that never ends "
+                "(while True: around its loop), together with steps_per_epoch."
+            )
     return Finding(
         "unequal-epochs",
         severity,

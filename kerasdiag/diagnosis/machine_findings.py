@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from kerasdiag.diagnosis.estimates import Estimate
 from kerasdiag.diagnosis.verdict import PARTLY_INPUT_BOUND_FRACTION
+from kerasdiag.environment.window import MachineWindow
 from kerasdiag.findings import Evidence, Finding, Provenance, Remedy, Severity
 from kerasdiag.profile import RunProfile
 from kerasdiag.stage_timing import READ
@@ -15,11 +16,13 @@ MEMORY_FRACTION = 0.90  # of what the container may hold
 STALLED_FRACTION = 0.10  # of the time
 STOLEN_FRACTION = 0.10  # of the CPU time
 READING_FRACTION = 0.10  # of what an image takes
+LEAST_WINDOW_S = 1.0  # ten periods of a quota; what is shorter says little of a training
 
 
 def throttled(profile: RunProfile, estimates: Mapping[str, Estimate]) -> Finding | None:
     """A quota of the container that stopped the process while it trained."""
-    share = profile.machine.throttled_fraction if profile.machine is not None else None
+    machine = _machine(profile)
+    share = machine.throttled_fraction if machine is not None else None
     if share is None or share <= THROTTLED_FRACTION:
         return None
     return Finding(
@@ -89,7 +92,8 @@ def stalled_by_disk(profile: RunProfile, estimates: Mapping[str, Estimate]) -> F
 
 def stolen_cores(profile: RunProfile, estimates: Mapping[str, Estimate]) -> Finding | None:
     """CPU time that the hypervisor of a virtual machine gave to others."""
-    share = profile.machine.steal_fraction if profile.machine is not None else None
+    machine = _machine(profile)
+    share = machine.steal_fraction if machine is not None else None
     if share is None or share < STOLEN_FRACTION:
         return None
     return Finding(
@@ -121,6 +125,13 @@ def _reads_fast(profile: RunProfile, estimates: Mapping[str, Estimate]) -> bool:
     return 0 < reading_s < READING_FRACTION * image_s and batch_s >= estimates["mean_wait_s"].value
 
 
+def _machine(profile: RunProfile) -> MachineWindow | None:
+    """What the machine did, if the training was long enough to say."""
+    machine = profile.machine
+    return machine if machine is not None and machine.seconds >= LEAST_WINDOW_S else None
+
+
 def _stalled(profile: RunProfile, resource: str) -> float | None:
-    share = profile.machine.stalled_fractions.get(resource) if profile.machine is not None else None
+    machine = _machine(profile)
+    share = machine.stalled_fractions.get(resource) if machine is not None else None
     return share if share is not None and share >= STALLED_FRACTION else None
