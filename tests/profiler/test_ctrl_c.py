@@ -22,19 +22,19 @@ pytestmark = pytest.mark.keras
 TESTS = Path(__file__).parents[1]
 SCRIPT = textwrap.dedent("""
     import signal
+    import traceback
 
     from kerasdiag import BottleneckProfiler
     from scripted import free_dataset, make_scripted_model, sleeping_dataset
 
-    presses = []  # the functions that were running at each
+    presses = []  # what each has raised
 
     def press(number, frame):
-        running = set()
-        while frame is not None:
-            running.add(frame.f_code.co_name)
-            frame = frame.f_back
-        presses.append(running)
-        raise KeyboardInterrupt
+        presses.append(KeyboardInterrupt())
+        raise presses[-1]
+
+    def functions_left_by(error):
+        return [entry.name for entry in traceback.extract_tb(error.__traceback__)]
 
     signal.signal(signal.SIGINT, press)
     model = make_scripted_model(0.004)
@@ -44,7 +44,8 @@ SCRIPT = textwrap.dedent("""
     try:
         model.fit(sleeping_dataset(0.008, 6000), verbose=0, callbacks=[profiler])
     except KeyboardInterrupt:
-        lost = [running for running in presses[:-1] if "pythonify_logs" not in running]
+        lost = [names for names in map(functions_left_by, presses[:-1]) if "pythonify_logs" not in names]
+        presses.clear()
         print("interrupted:", vars(model)["train_function"] is original, profiler.profile.state, lost, flush=True)
         raise
 """)
@@ -76,7 +77,7 @@ def test_ctrl_c_loses_nothing(tmp_path, delay_s):
         process = subprocess.Popen(
             [sys.executable, str(script)], cwd=tmp_path, text=True, encoding="utf-8",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+            env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "PYTHONFAULTHANDLER": "1"},
         )  # fmt: skip
     try:
         for line in process.stderr:
