@@ -94,11 +94,18 @@ def _steps_of_a_pass(profile: RunProfile) -> int | None:
     return data.num_batches or None
 
 
-def _advise_launches(profile: RunProfile) -> Remedy:
+def _steps_together(profile: RunProfile) -> int | None:
+    """How many steps Keras had better start at once; None where it can start no more than it does."""
     several = profile.steps_per_execution or 1
     together = max(16, 4 * several)
     together = min(together, profile.planned_steps_per_epoch or together)  # an execution does not reach over its epoch
-    if profile.software.get("backend") == "torch" or together <= several:
+    return None if profile.software.get("backend") == "torch" or together <= several else together
+
+
+def _advise_launches(profile: RunProfile) -> Remedy:
+    several = profile.steps_per_execution or 1
+    together = _steps_together(profile)
+    if together is None:
         return Remedy(
             "Give each step more work: larger batches, or a compiled model:", ("model.compile(..., jit_compile=True)",)
         )
@@ -123,6 +130,8 @@ def advise_callbacks(profile: RunProfile) -> Remedy:
     is_between_epochs = dearest.epoch_s > dearest.batch_s
     if name == "ModelCheckpoint" and not is_between_epochs and not _validates(profile):
         return Remedy(*_CHECKPOINT_WITHOUT_VALIDATION)
+    if name == "TensorBoard" and not is_between_epochs:
+        return _advise_tensorboard(profile)
     table = _CHEAPER_BETWEEN_EPOCHS if is_between_epochs else _CHEAPER_CALLBACKS
     if name in table:
         return Remedy(*table[name])
@@ -133,6 +142,21 @@ def advise_callbacks(profile: RunProfile) -> Remedy:
     return Remedy(
         f"{name} took {time_of(dearest)}{of_them}, most of it outside of the steps: let it do its work every n-th "
         "epoch, or in a thread of its own."
+    )
+
+
+def _advise_tensorboard(profile: RunProfile) -> Remedy:
+    text, code = (
+        "Write less: no profile, losses once per epoch",
+        'TensorBoard(folder, profile_batch=0, update_freq="epoch")',
+    )
+    together = _steps_together(profile)
+    if together is None:
+        return Remedy(f"{text}:", (code,))
+    return Remedy(
+        f"{text}. Where it does that already (they are the defaults of Keras 3), it is that the steps are shorter than its "
+        "hooks: start several at once, and these run once for all of them:",
+        (code, f"model.compile(..., steps_per_execution={together})"),
     )
 
 
@@ -172,16 +196,6 @@ _CHEAPER_CALLBACKS: dict[str, _Advised] = {
         ('ModelCheckpoint(path, save_freq="epoch", save_best_only=True)',),
     ),
     "BackupAndRestore": ("Write the backup less often:", ('BackupAndRestore(folder, save_freq="epoch")',)),
-    "TensorBoard": (
-        (
-            "Write less: no profile, losses once per epoch. Where it does that already (they are the defaults of Keras 3), it "
-            "is that the steps are shorter than its hooks: start several at once, and these run once for all of them:"
-        ),
-        (
-            'TensorBoard(folder, profile_batch=0, update_freq="epoch")',
-            "model.compile(..., steps_per_execution=16)",
-        ),
-    ),
     "ProgbarLogger": (
         "The progress bar is drawn after every batch, and steps are shorter than that takes. One line per epoch:",
         ("model.fit(..., verbose=2)",),

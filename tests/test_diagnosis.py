@@ -440,6 +440,8 @@ def test_a_quota_is_named_before_any_repair(share, found):
     """More than a tenth of the periods: the next step is the quota, and the repair comes after."""
     diagnosis = diagnose(make_profile(0.1, 0.1, 60, machine=MachineWindow(10.0, throttled_fraction=share)))
     assert ([one.code for one in diagnosis.findings][1:2] == ["throttled"]) is found
+    short = MachineWindow(0.9, throttled_fraction=share)
+    assert "throttled" not in codes(make_profile(0.1, 0.1, 60, machine=short))
     assert ("quota" in diagnosis.next_step.text) is found
     if found:
         assert "autofix" in diagnosis.findings[1].remedy.text

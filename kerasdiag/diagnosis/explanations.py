@@ -80,7 +80,8 @@ EXPLANATIONS = {
         "Epochs of one fit trained on different numbers of batches.",
         "Schedules, callbacks and validation run for the short epochs too. Often steps_per_epoch does not fit the data: "
         "the rest of an input that ended becomes an epoch of its own.",
-        "Leave out steps_per_epoch, or give fit an input without an end (dataset.repeat()) together with it.",
+        "Leave out steps_per_epoch, or give fit an input without an end (dataset.repeat(), or a generator with while "
+        "True) together with it.",
     ),
     "drifting-wait": Explanation(
         "The share of time that waits for data differs between the first and the last epoch by more than chance.",

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def measure_ceilings(
-    probe: StepProbe | None, data: Any, identity: InputIdentity | None, loop_s: float, busy_s: float = float("inf")
+    probe: StepProbe | None, data: Any, identity: InputIdentity | None, loop_s: float, busy_s: float
 ) -> Ceilings:
     """Return both ceilings, or why one of them could not be measured.
 
@@ -30,7 +30,7 @@ def measure_ceilings(
         data: What ``fit`` trained on, None where it is gone.
         identity: What it is.
         loop_s: Seconds of Keras' own loop for a step.
-        busy_s: Seconds of a step in the training without its wait: one alone takes no longer.
+        busy_s: Seconds of a step in the training without its wait: one alone takes no longer. Infinite where not known.
     """
     reasons: dict[str, str] = {}
 

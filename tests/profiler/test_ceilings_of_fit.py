@@ -11,6 +11,7 @@ from trainings import Batches, are_equal, dataset, fit_arguments, image_iterator
 
 from kerasdiag import BottleneckProfiler
 from kerasdiag.profiler.both_ceilings import measure_ceilings
+from kerasdiag.profiler.data_probe.probe import StepProbe
 
 pytestmark = [pytest.mark.keras, pytest.mark.backends, pytest.mark.thorough]
 
@@ -146,7 +147,15 @@ def test_a_step_alone_that_takes_longer_than_in_the_training_is_no_ceiling():
     assert busy.not_measured["step"].startswith("a step alone took 70 ms, and 16 ms in the training")
     assert measure_ceilings(Machine(0.080, 0.015), None, None, 0.0, busy_s=0.016).step_s == 0.015
     assert measure_ceilings(Machine(0.017), None, None, 0.0, busy_s=0.016).step_s == 0.017
-    assert measure_ceilings(Machine(0.017), None, None, 0.0).step_s == 0.017
+
+
+def test_the_step_of_the_training_is_the_one_without_its_wait(monkeypatch):
+    """80 ms from step to step, 50 of them waited: 100 ms for a step alone are other programs', 35 are not."""
+    for alone_s, measured_s in ((0.1, None), (0.035, 0.035)):
+        monkeypatch.setattr(StepProbe, "measure_step", lambda _, alone_s=alone_s: (alone_s, 10))
+        profiler = BottleneckProfiler(report=None, ceilings=True)
+        make_sleeping_model(0.03).fit(sleeping_dataset(0.05, STEPS), verbose=0, callbacks=[profiler])
+        assert profiler.profile.ceilings.step_s == measured_s
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="is of Keras 3 only, on TensorFlow and JAX")
